@@ -1,0 +1,233 @@
+/* walbrook/change.h: what travels: values, tables, transactions, changes, batches, views, stands.
+ * Everything a batch points to lives in the batch's own memory (or in a counted table) and is read-only
+ * once the batch was put. A view borrows it until its ticket is freed or answered. */
+#ifndef WALBROOK_CHANGE_H
+#define WALBROOK_CHANGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "walbrook/error.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Bytes that belong to somebody else. Not NUL-terminated unless said. */
+typedef struct wb_str {
+    const char *ptr;
+    size_t len;
+} wb_str;
+
+/* ---------------------------------------------------------------- values */
+
+typedef enum wb_kind {
+    WB_ABSENT = 0,  /* the server did not send it                                          */
+    WB_UNCHANGED,   /* the server says: as before, value not sent (TOAST)                   */
+    WB_NULL,
+    WB_BOOL,        /* number form: i = 0 or 1; text form: "t" / "f"                        */
+    WB_INT,         /* number form: i                                                       */
+    WB_UINT,        /* number form: u                                                       */
+    WB_FLOAT,       /* number form: f; text form: shortest round-trip, NaN, [-]Infinity     */
+    WB_DECIMAL,     /* always text: plain digits, NaN, [-]Infinity                          */
+    WB_TEXT,        /* always text, valid UTF-8                                             */
+    WB_BYTES,       /* raw bytes; text form (WB_V_TEXT): "\x" and hex digits                */
+    WB_DATE,        /* number form: i = days since 1970-01-01; text form: YYYY-MM-DD        */
+    WB_TIME,        /* number form: i = µs since midnight; text form: HH:MM:SS[.ffffff]     */
+    WB_TIMESTAMP,   /* number form: i = µs since 1970, no zone; text: "YYYY-MM-DD HH:MM:SS[.f]" */
+    WB_TIMESTAMPTZ, /* number form: i = µs since 1970 UTC; text: the same with "+00"         */
+    WB_UUID,        /* text: canonical, lower case                                          */
+    WB_JSON,        /* text: one JSON value as the source prints it                         */
+    WB_DOCUMENT,    /* raw BSON                                                             */
+    WB_INTERVAL,    /* text: the source's                                                   */
+    WB_ARRAY,       /* text: the source's                                                   */
+    WB_RANGE,       /* text: the source's                                                   */
+    WB_OTHER,       /* text: the source's; nothing better is known                          */
+    WB_KINDS
+} wb_kind;
+
+enum { WB_V_TEXT = 1 }; /* flags: ptr/len hold the source's text, not the number or the raw bytes */
+
+/* 16 bytes. For DECIMAL, TEXT, UUID, JSON, INTERVAL, ARRAY, RANGE and OTHER WB_V_TEXT is always set.
+ * A value that its kind cannot hold exactly (infinity, BC, 24:00:00, a zero date) has kind WB_OTHER and the
+ * source's text; the column keeps its kind. */
+typedef struct wb_value {
+    uint8_t kind; /* wb_kind */
+    uint8_t flags;
+    uint16_t spare;
+    uint32_t len; /* bytes at ptr */
+    union {
+        const char *ptr;
+        int64_t i;
+        uint64_t u;
+        double f;
+    } as;
+} wb_value;
+
+/* ---------------------------------------------------------------- tables */
+
+enum {
+    WB_COL_KEY = 1,          /* part of wb_table.key                                          */
+    WB_COL_NOT_NULL = 2,
+    WB_COL_GENERATED = 4,
+    WB_COL_DEFAULT_KNOWN = 8, /* `missing` is what rows older than the column show             */
+    WB_COL_ADDED = 16        /* made by a transform; no such column at the source             */
+};
+
+typedef struct wb_column {
+    wb_str name;        /* NUL-terminated as well                                              */
+    wb_str source_name; /* before any rename                                                   */
+    wb_str type;        /* the source's own name with its modifier: "numeric(12,2)"            */
+    wb_value missing;   /* with WB_COL_DEFAULT_KNOWN: NULL or the text of the fast default     */
+    uint32_t type_id;   /* PostgreSQL: type OID; MySQL: column type byte                       */
+    int32_t type_mod;   /* PostgreSQL: atttypmod; -1 none                                      */
+    int32_t id;         /* stable across renames (PostgreSQL: attnum); 0: not known            */
+    uint8_t kind;       /* wb_kind                                                             */
+    uint8_t flags;
+} wb_column;
+
+enum {
+    WB_TABLE_FULL_BEFORE = 1, /* updates and deletes carry the whole old row (REPLICA IDENTITY FULL) */
+    WB_TABLE_INSERT_ONLY = 2, /* updates and deletes are not published                               */
+    WB_TABLE_PARTITIONED = 4
+};
+
+/* One immutable version of a table. Counted: wb_table_ref/unref from any thread. */
+typedef struct wb_table {
+    uint64_t serial; /* unique in this process: what caches are keyed by                       */
+    uint64_t id;     /* stable across renames (PostgreSQL: relation OID)                       */
+    wb_str schema, name;
+    wb_str source_schema, source_name; /* before any rename                                    */
+    wb_str route;    /* set by a route transform; else empty                                   */
+    uint32_t ncols, nkey;
+    uint32_t flags;
+    const wb_column *cols;
+    const uint16_t *key; /* column indexes in key order; nkey of them                          */
+} wb_table;
+
+/* Build one table: `proto` and all it points to are copied into one block; serial is assigned.
+ * Returns a table with one reference, or NULL without memory. */
+WB_API wb_table *wb_table_new(const wb_table *proto);
+WB_API wb_table *wb_table_ref(const wb_table *t);
+WB_API void wb_table_unref(const wb_table *t);
+
+/* ---------------------------------------------------------------- positions and stands */
+
+/* A place in the source's log: opaque bytes; len 0 = none yet. Only its source can say more. */
+typedef struct wb_pos {
+    const void *ptr;
+    size_t len;
+} wb_pos;
+
+/* How far a target has come: after the last whole transaction, plus `ordinal` changes of the next one.
+ * pos.len 0 with any ordinal: a first snapshot that is not finished. */
+typedef struct wb_stand {
+    wb_pos pos;
+    uint64_t ordinal;
+} wb_stand;
+
+/* ---------------------------------------------------------------- transactions and changes */
+
+typedef enum wb_op {
+    WB_INSERT = 0,
+    WB_UPDATE,
+    WB_DELETE,
+    WB_TRUNCATE,
+    WB_READ,    /* a row of a snapshot                                                         */
+    WB_DDL,     /* schema change: `table` is the new version                                   */
+    WB_MESSAGE, /* logical message: after[0] prefix (text), after[1] content (bytes)           */
+    WB_OPS
+} wb_op;
+
+enum {
+    WB_TXN_BEGIN = 1,    /* its first change is in this batch                                  */
+    WB_TXN_END = 2,      /* its last change is in this batch; `end` is set                     */
+    WB_TXN_SNAPSHOT = 4  /* not a transaction: rows of a snapshot                              */
+};
+
+typedef struct wb_txn {
+    wb_str id;         /* the source's transaction id as text; empty: null                      */
+    wb_str global_id;  /* GTID; empty: null                                                     */
+    wb_str log;        /* log file or slot: the record's "source"; empty: null                  */
+    int64_t commit_us; /* µs since 1970; snapshot: when it was taken                            */
+    wb_pos at;         /* what `holds` is asked with; known from the first change on            */
+    wb_pos end;        /* position after the whole transaction; only with WB_TXN_END            */
+    uint32_t flags;
+} wb_txn;
+
+enum {
+    WB_C_FIRST_OF_TABLE = 1, /* READ only */
+    WB_C_LAST_OF_TABLE = 2,
+    WB_C_FIRST_OF_SNAPSHOT = 4,
+    WB_C_LAST_OF_SNAPSHOT = 8,
+    WB_C_KEY_CHANGED = 16    /* UPDATE whose old key differs: `before` has at least the old key  */
+};
+
+typedef struct wb_change {
+    uint8_t op; /* wb_op */
+    uint8_t flags;
+    uint16_t spare;
+    uint32_t txn;            /* index into the batch's txns                                     */
+    const wb_table *table;   /* NULL only for WB_MESSAGE                                        */
+    const wb_value *before;  /* table->ncols values, or NULL: not sent. Key only: the rest ABSENT */
+    const wb_value *after;   /* table->ncols values, or NULL (DELETE, TRUNCATE)                 */
+    uint64_t ordinal;        /* in its committed transaction, from 0, before any filter         */
+    uint64_t place;          /* the record's "position": LSN, offset; 0                         */
+    uint64_t targets;        /* bit a target that gets it; set by the engine                    */
+} wb_change;
+
+/* ---------------------------------------------------------------- batches (a source fills them) */
+
+typedef struct wb_batch wb_batch;
+
+enum { WB_BATCH_RESET = 1 }; /* first batch of a snapshot: forget what an unfinished one brought */
+
+/* All of these: source thread only, between take and put. A failed allocation is sticky: the functions
+ * return a usable dummy and wb_batch_failed() is true; the engine turns it into WB_E_NOMEM at put. */
+WB_API void *wb_batch_alloc(wb_batch *b, size_t bytes);                 /* 16-byte aligned         */
+WB_API const char *wb_batch_copy(wb_batch *b, const void *p, size_t n); /* n bytes, not terminated */
+WB_API wb_value *wb_batch_values(wb_batch *b, size_t n);                /* n values, all ABSENT    */
+WB_API wb_change *wb_batch_change(wb_batch *b); /* appends one, zeroed, its txn = the last txn     */
+WB_API wb_txn *wb_batch_txn(wb_batch *b);       /* appends one, zeroed; valid until the next call  */
+WB_API wb_txn *wb_batch_last_txn(wb_batch *b);  /* NULL when there is none                         */
+WB_API void wb_batch_table(wb_batch *b, const wb_table *t); /* the batch holds a reference; cheap when repeated */
+WB_API bool wb_batch_full(const wb_batch *b);   /* big enough: put it                              */
+WB_API size_t wb_batch_count(const wb_batch *b);
+WB_API bool wb_batch_failed(const wb_batch *b);
+WB_API void wb_batch_set_reset(wb_batch *b);
+WB_API void wb_batch_set_targets(wb_batch *b, uint64_t mask); /* only these targets; default: all  */
+
+/* ---------------------------------------------------------------- views (a target reads them) */
+
+/* What one target sees of a batch. Whole transactions, or a piece of one: look at the txns' flags.
+ * `stand` is where the target stands when all of the view is safe. */
+typedef struct wb_view {
+    const wb_batch *batch;
+    const wb_change *changes;
+    const wb_txn *txns;
+    size_t nchanges, ntxns; /* of the whole batch: take changes with wb_view_next only  */
+    uint64_t bit;
+    wb_stand stand;
+    uint32_t flags;         /* WB_BATCH_RESET */
+    bool ends_txn;          /* the view ends with a whole transaction: a SQL target may commit here */
+} wb_view;
+
+/* The next change of the view at or after *i, which moves past it; NULL at the end. Start with *i = 0. */
+static inline const wb_change *wb_view_next(const wb_view *v, size_t *i)
+{
+    while (*i < v->nchanges) {
+        const wb_change *c = &v->changes[(*i)++];
+        if (c->targets & v->bit) return c;
+    }
+    return NULL;
+}
+static inline const wb_txn *wb_view_txn(const wb_view *v, const wb_change *c)
+{
+    return &v->txns[c->txn];
+}
+
+#ifdef __cplusplus
+}
+#endif
+#endif

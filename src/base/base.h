@@ -1,0 +1,36 @@
+/* base.h: what every file of Walbrook includes first: fixed types, attributes, banned functions.
+ * Knows nothing of change data capture. */
+#ifndef WB_BASE_H
+#define WB_BASE_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE 1
+#endif
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "walbrook/change.h"
+
+#define WB_LIKELY(x) __builtin_expect(!!(x), 1)
+#define WB_UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define WB_MIN(a, b) ((a) < (b) ? (a) : (b))
+#define WB_MAX(a, b) ((a) > (b) ? (a) : (b))
+#define WB_COUNT(a) (sizeof(a) / sizeof((a)[0]))
+#define WB_UNUSED(x) ((void)(x))
+
+#define WB_STR(lit) ((wb_str){(lit), sizeof(lit) - 1})
+static inline wb_str wb_str_of(const char *z) { return (wb_str){z, z ? strlen(z) : 0}; }
+static inline bool wb_str_eq(wb_str a, wb_str b)
+{
+    return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
+}
+static inline bool wb_str_is(wb_str a, const char *z) { return wb_str_eq(a, wb_str_of(z)); }
+
+/* Checked arithmetic: true = it fits. */
+static inline bool wb_add_ok(size_t a, size_t b, size_t *out) { return !__builtin_add_overflow(a, b, out); }
+static inline bool wb_mul_ok(size_t a, size_t b, size_t *out) { return !__builtin_mul_overflow(a, b, out); }
+
+#endif
