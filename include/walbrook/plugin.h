@@ -126,6 +126,8 @@ WB_API void wb_host_progress(wb_host *h, const wb_table *table, int64_t rows, in
 WB_API void wb_host_free(wb_host *h, wb_ticket t);
 WB_API void wb_host_done(wb_host *h, wb_ticket t, const wb_error *err);
 /* A change that this target can never take: WB_OK: it is in the dead-letter file, go on; else return the error. */
+/* A format by name for this target's `format:` option; NULL: none of that name (wb_format_names lists them). */
+WB_API const struct wb_format *wb_host_format(wb_host *h, const char *name);
 WB_API wb_code wb_host_poison(wb_host *h, wb_ticket t, const wb_view *v, const wb_change *c,
                               const wb_error *why, wb_error *err) WB_MUST;
 
