@@ -97,6 +97,8 @@ WB_API void wb_host_fd_clear(wb_host *h);
 WB_API bool wb_host_stopping(wb_host *h);
 WB_API const char *wb_host_pipeline(wb_host *h);  /* its name                                     */
 WB_API const char *wb_host_state_dir(wb_host *h); /* absolute folder, 0700; NULL: no state (tail)  */
+/* A path of the pipeline file made absolute (relative to the file's folder), in `out`. WB_E_CONFIG: too long. */
+WB_API wb_code wb_host_path(wb_host *h, const char *path, char *out, size_t cap, wb_error *err) WB_MUST;
 WB_API int64_t wb_host_memory(wb_host *h);        /* this plugin's own share, bytes                */
 WB_API int64_t wb_host_max_row(wb_host *h);
 
@@ -125,9 +127,9 @@ WB_API void wb_host_progress(wb_host *h, const wb_table *table, int64_t rows, in
  * exactly once a ticket; implies free. */
 WB_API void wb_host_free(wb_host *h, wb_ticket t);
 WB_API void wb_host_done(wb_host *h, wb_ticket t, const wb_error *err);
-/* A change that this target can never take: WB_OK: it is in the dead-letter file, go on; else return the error. */
-/* A format by name for this target's `format:` option; NULL: none of that name (wb_format_names lists them). */
+/* A format by name for this target's `format:` option; NULL: none of that name. */
 WB_API const struct wb_format *wb_host_format(wb_host *h, const char *name);
+/* A change that this target can never take: WB_OK: it is in the dead-letter file, go on; else return the error. */
 WB_API wb_code wb_host_poison(wb_host *h, wb_ticket t, const wb_view *v, const wb_change *c,
                               const wb_error *why, wb_error *err) WB_MUST;
 

@@ -2,17 +2,13 @@
 #ifndef WB_REGISTRY_H
 #define WB_REGISTRY_H
 #include "base/base.h"
-#include "walbrook/plugin.h"
+#include "walbrook/walbrook.h"
 const wb_source *wb_find_source(const char *name);
 const wb_target *wb_find_target(const char *name);
 const wb_format *wb_find_format(const char *name);
 const wb_transform *wb_find_transform(const char *name);
-/* The i-th plugin of a kind, NULL past the end. */
-const wb_plugin *wb_plugin_at(wb_plugin_kind kind, size_t i);
 /* Names of a kind, NULL-ended, for "did you mean"; static memory. */
 const char *const *wb_plugin_names(wb_plugin_kind kind);
-/* Why a known name is not here: "built without postgres: install libpq-dev and build again"; NULL: not known at all. */
-const char *wb_plugin_absent(wb_plugin_kind kind, const char *name);
 /* Tests: one more plugin. Before any pipeline is made. */
 void wb_registry_add(const wb_plugin *p);
 #endif
