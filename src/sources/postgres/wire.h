@@ -73,14 +73,29 @@ typedef wb_table *(*pg_relation_fn)(void *arg, const pg_relation *r, wb_error *e
 pg_decoder *pg_decoder_new(pg_relation_fn fn, void *arg, size_t max_row);
 void pg_decoder_free(pg_decoder *d);
 void pg_decoder_forget(pg_decoder *d); /* a new session: empty cache, not in a stream, ordinal 0 */
-void pg_decoder_in_stream(pg_decoder *d, bool in); /* replaying a spool: messages carry an xid      */
+void pg_decoder_in_stream(pg_decoder *d, bool in); /* messages carry an xid; S, E and replay_* set it too */
+/* Streamed transactions and the relation cache. A Relation message inside a stream belongs to that transaction: it
+ * becomes known when the transaction commits, and then only if no newer version of the table arrived outside meanwhile.
+ * So every message has a number of arrival: pg_decode counts those it gets, a message that is spooled instead takes one:
+ *     spooling:        rec.seq = pg_decoder_arrival(d)
+ *     Stream Commit:   pg_decode(the message); pg_decoder_replay_begin(d);
+ *                      each record of the spool: pg_decoder_seq(d, rec.seq); pg_decode(d, rec...);
+ *                      pg_decoder_replay_end(d)
+ * During a replay the versions that it brings lie over the cache; at its end each of them goes into the cache unless the
+ * one there arrived later. A replay that failed ends with pg_decoder_forget, as any failed session does. */
+uint64_t pg_decoder_arrival(pg_decoder *d);
+void pg_decoder_replay_begin(pg_decoder *d);
+void pg_decoder_seq(pg_decoder *d, uint64_t seq);
+wb_code pg_decoder_replay_end(pg_decoder *d, wb_error *err) WB_MUST; /* WB_E_NOMEM only */
 void pg_decoder_ordinal(pg_decoder *d, uint64_t next); /* of the next change; the source sets 0 at a begin */
 uint64_t pg_decoder_next_ordinal(const pg_decoder *d);
 const wb_table *pg_decoder_table(const pg_decoder *d, uint32_t oid); /* borrowed; NULL unknown */
 
 /* Decode one message. Row messages append changes (bytes copied into the batch) whose txn is the batch's last one;
  * `place` becomes change.place. b may be NULL when the message cannot hold rows (see pg_wire_peek).
- * Fails with WB_E_PROTOCOL (truncated, trailing bytes, unknown type, unknown relation, column count) or WB_E_LIMIT. */
+ * Fails with WB_E_PROTOCOL (truncated, trailing bytes, unknown type, unknown relation), WB_E_SCHEMA (a row with another
+ * number of columns than its relation), WB_E_LIMIT (larger than max_row), WB_E_NOMEM, or what the hook said. A message
+ * that failed appended nothing. A row takes at most n + 64 kB + 32 bytes a column of the batch. */
 wb_code pg_decode(pg_decoder *d, const void *p, size_t n, uint64_t place, wb_batch *b, pg_event *ev,
                   wb_error *err) WB_MUST;
 
