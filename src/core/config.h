@@ -5,12 +5,8 @@
 #define WB_CONFIG_H
 #include "base/arena.h"
 #include "base/node.h"
+#include "base/patterns.h"
 #include "walbrook/plugin.h"
-
-typedef struct wb_patterns wb_patterns; /* "public.*", "!public.audit_*": compiled, in order, last match wins */
-wb_code wb_patterns_new(const wb_list *list, wb_arena *a, wb_patterns **out, wb_error *err) WB_MUST;
-/* NULL patterns match everything. schema.name; a pattern without a dot means any schema. */
-bool wb_patterns_match(const wb_patterns *p, wb_str schema, wb_str name);
 
 typedef enum wb_start { WB_START_UNSET, WB_START_SNAPSHOT, WB_START_NOW } wb_start;
 
