@@ -1,0 +1,177 @@
+/* engine.h: a running pipeline from the inside; shared by the files of core/ only.
+ *
+ *   source thread: source.read → wb_host_put (deliver.c) → entries of every lane
+ *   lane thread:   entry → target.write → … → wb_host_done (lane.c) → the lane's checkpoint
+ *   main thread:   once a second: checkpoints → state.db → the source may settle (pipeline.c)
+ */
+#ifndef WB_ENGINE_H
+#define WB_ENGINE_H
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/log.h"
+#include "core/batch.h"
+#include "core/config.h"
+#include "core/state.h"
+#include "walbrook/walbrook.h"
+
+typedef struct wb_lane wb_lane;
+
+struct wb_host {
+    wb_pipeline *p; /* NULL: a loose one (tests, check) */
+    wb_lane *lane;  /* NULL: the source's               */
+    char part[80];  /* "source", "target mirror"        */
+    int fd;         /* eventfd                          */
+    atomic_bool stopping;
+    /* a loose host */
+    const char *dir, *name;
+    const struct wb_host_hooks *hooks;
+    void *hooks_arg;
+};
+
+/* What a loose host does with answers: for tests of targets without an engine. Any may be NULL. */
+typedef struct wb_host_hooks {
+    void (*free)(void *arg, wb_ticket t);
+    void (*done)(void *arg, wb_ticket t, const wb_error *err);
+    wb_code (*put)(void *arg, wb_batch *b, wb_error *err);
+    void (*idle)(void *arg, wb_pos pos, uint64_t targets);
+} wb_host_hooks;
+wb_host *wb_host_loose(const char *dir, const wb_host_hooks *hooks, void *arg); /* dir: paths and state */
+void wb_host_loose_free(wb_host *h);
+wb_code wb_host_init(wb_host *h, wb_pipeline *p, wb_lane *lane, const char *part, wb_error *err) WB_MUST;
+void wb_host_fini(wb_host *h);
+void wb_host_wake(wb_host *h);
+
+/* ---------------------------------------------------------------- one target: its queue of tickets */
+
+typedef enum wb_entry_state { WB_ENTRY_ISSUED, WB_ENTRY_DONE } wb_entry_state;
+typedef struct wb_entry {
+    wb_view view;
+    wb_batch *batch; /* one reference, until freed; NULL: an idle entry, or freed  */
+    wb_change *own;  /* changes of a projected view, malloc'd; NULL otherwise      */
+    wb_kept stand;
+    wb_entry_state state;
+    bool has_changes;
+    int64_t commit_us; /* of its last transaction, for lag */
+} wb_entry;
+
+typedef enum wb_lane_state {
+    WB_LANE_RUNNING,
+    WB_LANE_DOWN,   /* closed, tries to open again: what it lacks comes from the source later */
+    WB_LANE_READY,  /* open again, waits for the source to reopen at its checkpoint           */
+    WB_LANE_FAILED  /* for good                                                               */
+} wb_lane_state;
+
+struct wb_lane {
+    wb_pipeline *p;
+    size_t index;
+    uint64_t bit;
+    const wb_target_config *config;
+    wb_host host;
+    pthread_t thread;
+    bool thread_started;
+
+    pthread_mutex_t mutex; /* guards all below down to the blank line */
+    pthread_cond_t cond;
+    wb_entry *entries;     /* circular */
+    size_t cap;
+    uint64_t head, next, tail; /* tickets: oldest unanswered, next to write, next to issue */
+    wb_lane_state state;
+    bool stop, no_more, reload;
+    bool broken;           /* an answer said failed: start over from the checkpoint */
+    wb_error error;        /* why it is down, failed or broken */
+    wb_target_state known; /* checkpoint, last, reset: what state.db gets */
+    bool dirty;            /* known differs from state.db */
+    int64_t down_since, answered_us, done_commit_us;
+    uint64_t answered;     /* answers so far: progress */
+    bool slow_said;
+
+    wb_kept issued;        /* source thread: the stand of the last entry issued; main before threads start */
+    atomic_bool waiting;   /* nothing to do */
+    atomic_ullong changes, transactions, retries;
+    atomic_llong busy_since; /* monotonic µs: inside write or flush since; 0: not */
+    atomic_bool open_called;
+};
+
+wb_code wb_lane_init(wb_lane *l, wb_pipeline *p, size_t index, wb_error *err) WB_MUST;
+void wb_lane_fini(wb_lane *l);
+/* Open the target and judge its stand against the state. Main, before the threads. */
+wb_code wb_lane_open(wb_lane *l, bool fresh, bool accept, wb_error *err) WB_MUST;
+wb_code wb_lane_start(wb_lane *l, wb_error *err) WB_MUST;
+void wb_lane_stop(wb_lane *l, bool now); /* no more entries come; now: interrupt */
+void wb_lane_join(wb_lane *l);
+/* Issue one entry: takes a reference on the batch when it has changes. Source thread. false: no memory. */
+bool wb_lane_issue(wb_lane *l, const wb_view *view, wb_batch *b, wb_change *own, bool has_changes, int64_t commit_us);
+void wb_lane_free_ticket(wb_lane *l, wb_ticket t);
+void wb_lane_done(wb_lane *l, wb_ticket t, const wb_error *err);
+/* All answered. */
+bool wb_lane_idle(wb_lane *l);
+/* A reset begins: durable before the target sees it. Source thread. */
+wb_code wb_lane_begin_reset(wb_lane *l, wb_error *err) WB_MUST;
+wb_stand wb_lane_checkpoint(wb_lane *l, wb_kept *copy); /* through *copy */
+/* Watch over it: stuck calls, unanswered tickets. Main thread. */
+void wb_lane_watch(wb_lane *l, int64_t now);
+
+/* ---------------------------------------------------------------- the pipeline */
+
+struct wb_pipeline {
+    wb_config *config;
+    bool stateless;
+    wb_logger logger;
+    void (*progress)(void *arg, const char *table, int64_t rows, int64_t total);
+    void *progress_arg;
+
+    wb_state *state;
+    wb_pool *pool;
+    wb_host host; /* the source's */
+    wb_lane *lanes;
+    size_t nlanes;
+    uint64_t epoch;
+    int64_t started_us;
+    pthread_t source_thread;
+
+    /* deliver.c, source thread */
+    struct wb_deliver *deliver;
+
+    pthread_mutex_t mutex; /* guards down to the blank line */
+    pthread_cond_t cond;   /* main waits here */
+    bool stop, stop_now, reload;
+    bool source_ended, source_failed, source_open;
+    wb_error source_error;
+    wb_kept settled;       /* every checkpoint, durably */
+    wb_kept tip;           /* --until now */
+    bool until_now;
+    char facts[4096];      /* of the source, JSON members */
+    int64_t held_bytes;
+    char progress_table[200];
+    int64_t progress_rows, progress_total;
+
+    atomic_bool reopen;    /* a lane is ready again: the source closes and opens */
+    atomic_bool quit;      /* source thread: leave the loop */
+    atomic_bool finish;    /* source thread: settle, close, end */
+    atomic_ullong read_changes, read_transactions, reconnects;
+    atomic_llong last_commit_us; /* newest commit handed over */
+    atomic_bool running;
+    int blame;
+};
+
+static inline const wb_source *wb_pipeline_source(const wb_pipeline *p) { return p->config->source; }
+
+/* deliver.c */
+struct wb_deliver *wb_deliver_new(wb_pipeline *p);
+void wb_deliver_free(struct wb_deliver *d);
+wb_code wb_deliver_put(wb_pipeline *p, wb_batch *b, wb_error *err) WB_MUST;
+void wb_deliver_idle(wb_pipeline *p, wb_pos pos, uint64_t targets);
+
+/* source_loop.c */
+void *wb_source_thread(void *arg);
+
+/* deadletter.c: append one poison row and sync it. */
+wb_code wb_dead_letter(wb_pipeline *p, wb_lane *l, const wb_view *v, const wb_change *c, const wb_error *why,
+                       wb_error *err) WB_MUST;
+
+/* status.c */
+void wb_status_file(wb_pipeline *p); /* main thread, once a second */
+void wb_json_text(wb_out *o, const char *z); /* a JSON string with its quotes */
+size_t wb_stand_text(const wb_source *s, wb_stand stand, char *out, size_t cap);
+#endif
