@@ -22,13 +22,35 @@ void wb_arena_fini(wb_arena *a);
 void wb_arena_reset(wb_arena *a);
 void *wb_arena_slow(wb_arena *a, size_t bytes); /* for wb_arena_alloc alone */
 
-/* 16-byte aligned, not zeroed. */
+/* With AddressSanitizer every piece ends in 16 forbidden bytes and everything unused is forbidden. */
+#if defined(__SANITIZE_ADDRESS__)
+#define WB_ARENA_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define WB_ARENA_ASAN 1
+#endif
+#endif
+#ifdef WB_ARENA_ASAN
+#include <sanitizer/asan_interface.h>
+#define wb_arena_hide(p, n) __asan_poison_memory_region(p, n)
+#define wb_arena_show(p, n) __asan_unpoison_memory_region(p, n)
+#define WB_ARENA_GAP 16u
+#else
+#define wb_arena_hide(p, n) ((void)0)
+#define wb_arena_show(p, n) ((void)0)
+#define WB_ARENA_GAP 0u
+#endif
+/* What a piece takes; smaller than `bytes` when that overflows. */
+static inline size_t wb_arena_need(size_t bytes) { return (bytes + 15u + WB_ARENA_GAP) & ~(size_t)15u; }
+
+/* 16-byte aligned, not zeroed. Never NULL up to WB_ARENA_DUMMY bytes. */
 static inline void *wb_arena_alloc(wb_arena *a, size_t bytes)
 {
-    size_t need = (bytes + 15u) & ~(size_t)15u;
+    size_t need = wb_arena_need(bytes);
     if (WB_LIKELY(need >= bytes && need <= (size_t)(a->end - a->cur))) {
         void *p = a->cur;
         a->cur += need;
+        wb_arena_show(p, bytes);
         return p;
     }
     return wb_arena_slow(a, bytes);

@@ -3,6 +3,7 @@
 #ifndef WB_BUF_H
 #define WB_BUF_H
 #include "base/base.h"
+#include "walbrook/plugin.h" /* wb_out's name */
 
 /* ---- reader of big-endian (be) and little-endian (le) wire bytes */
 typedef struct wb_rd {

@@ -4,11 +4,13 @@
 #ifndef WB_IO_H
 #define WB_IO_H
 #include "base/base.h"
+/* All or nothing at the end of a regular file: what a full disk took already is cut off again, so a WB_RETRY may be
+ * the same call. Where that cannot be done the error says WB_RECONNECT. */
 wb_code wb_io_write(int fd, const void *p, size_t n, const char *path, wb_error *err) WB_MUST;
 wb_code wb_io_pwrite(int fd, const void *p, size_t n, int64_t at, const char *path, wb_error *err) WB_MUST;
 /* Exactly n bytes, or WB_E_IO "ends early". */
 wb_code wb_io_pread(int fd, void *p, size_t n, int64_t at, const char *path, wb_error *err) WB_MUST;
-/* A failed sync is final: pages may be gone. Never retried. */
+/* A failed sync is final: pages may be gone. Never retried: WB_RECONNECT when the disk was full, else WB_NEVER. */
 wb_code wb_io_sync(int fd, const char *path, wb_error *err) WB_MUST;
 wb_code wb_io_truncate(int fd, int64_t len, const char *path, wb_error *err) WB_MUST;
 wb_code wb_io_rename(const char *from, const char *to, wb_error *err) WB_MUST; /* and syncs the folder */
