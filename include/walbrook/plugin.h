@@ -175,6 +175,7 @@ typedef struct wb_open {
     uint64_t epoch;   /* of this start; write it beside the stand; a commit that finds another stops   */
     bool fresh;       /* the state has never seen this target                                           */
     wb_stand known;   /* the checkpoint, when not fresh                                                 */
+    bool keeps;       /* out: this destination keeps stands (a pipe does not): one that is missing was lost */
     bool own;         /* out: the target has a stand of its own                                         */
     wb_stand stand;   /* out: that stand; memory of the plugin until close                              */
     int (*compare)(wb_pos a, wb_pos b);            /* the source's                                     */
