@@ -51,6 +51,7 @@ typedef enum pg_ev_kind {
     PG_EV_STREAM_ABORT,  /* xid, subxid                                                 */
     PG_EV_TWO_PHASE      /* b P K r p: parsed; `type` says which; the source refuses    */
 } pg_ev_kind;
+/* With PG_EV_ROWS only kind, type, xid (in a stream) and rows are set; else what the kind does not have is 0. */
 typedef struct pg_event {
     pg_ev_kind kind;
     char type; /* the message's type byte */
