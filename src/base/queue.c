@@ -52,8 +52,8 @@ static void wait_filled(wb_queue *q, int64_t timeout_us)
     struct timespec t = {(time_t)(until / 1000000), (long)(until % 1000000) * 1000};
     q->waiting++;
     while (q->count == 0 && !q->closed) {
-        int r = timeout_us < 0 ? pthread_cond_wait(&q->filled, &q->lock)
-                               : pthread_cond_timedwait(&q->filled, &q->lock, &t);
+        int r =
+            timeout_us < 0 ? pthread_cond_wait(&q->filled, &q->lock) : pthread_cond_timedwait(&q->filled, &q->lock, &t);
         if (r) break;
     }
     q->waiting--;
