@@ -209,6 +209,17 @@ size_t wb_pool_used(wb_pool *p)
     return used;
 }
 
+void wb_batch_weigh(wb_batch *b)
+{
+    wb_pool *p = b->pool;
+    if (!p) return;
+    size_t weight = b->arena.bytes + b->cap_changes * sizeof *b->changes + b->cap_txns * sizeof *b->txns + sizeof *b;
+    pthread_mutex_lock(&p->mutex);
+    p->used = p->used - b->charged + weight;
+    b->charged = weight;
+    pthread_mutex_unlock(&p->mutex);
+}
+
 void wb_batch_unref(wb_batch *b)
 {
     if (!b || atomic_fetch_sub_explicit(&b->refs, 1, memory_order_acq_rel) != 1) return;

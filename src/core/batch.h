@@ -37,5 +37,6 @@ void wb_pool_on_room(wb_pool *p, void (*fn)(void *), void *arg);
 wb_batch *wb_batch_loose(void); /* without a pool; one reference */
 void wb_batch_ref(wb_batch *b);
 void wb_batch_unref(wb_batch *b); /* the last one returns it to its pool */
+void wb_batch_weigh(wb_batch *b); /* filled: charge what it really takes */
 void wb_batch_clear(wb_batch *b); /* empty again, same memory (tools that reuse one) */
 #endif

@@ -76,15 +76,16 @@ struct wb_lane {
     wb_entry *entries;     /* circular */
     size_t cap;
     uint64_t head, next, tail; /* tickets: oldest unanswered, next to write, next to issue */
-    wb_lane_state state;
-    bool stop, no_more, reload;
-    bool broken;           /* an answer said failed: start over from the checkpoint */
+    _Atomic(wb_lane_state) state;
+    atomic_bool stop;
+    bool reload;
+    atomic_bool broken;    /* an answer said failed: start over from the checkpoint */
     wb_error error;        /* why it is down, failed or broken */
     wb_target_state known; /* checkpoint, last, reset: what state.db gets */
     bool dirty;            /* known differs from state.db */
     int64_t down_since, answered_us, done_commit_us;
     uint64_t answered;     /* answers so far: progress */
-    bool slow_said;
+    bool slow_said, fresh, accept;
 
     wb_kept issued;        /* source thread: the stand of the last entry issued; main before threads start */
     atomic_bool waiting;   /* nothing to do */
@@ -93,10 +94,13 @@ struct wb_lane {
     atomic_bool open_called;
 };
 
+/* lane.c: the queue; lane_thread.c: open, write, flush, recover. */
 wb_code wb_lane_init(wb_lane *l, wb_pipeline *p, size_t index, wb_error *err) WB_MUST;
 void wb_lane_fini(wb_lane *l);
 /* Open the target and judge its stand against the state. Main, before the threads. */
 wb_code wb_lane_open(wb_lane *l, bool fresh, bool accept, wb_error *err) WB_MUST;
+/* Nothing of what it has counts: the next open starts from nothing. Main, before open. */
+wb_code wb_lane_from_nothing(wb_lane *l, wb_error *err) WB_MUST;
 wb_code wb_lane_start(wb_lane *l, wb_error *err) WB_MUST;
 void wb_lane_stop(wb_lane *l, bool now); /* no more entries come; now: interrupt */
 void wb_lane_join(wb_lane *l);
@@ -104,6 +108,9 @@ void wb_lane_join(wb_lane *l);
 bool wb_lane_issue(wb_lane *l, const wb_view *view, wb_batch *b, wb_change *own, bool has_changes, int64_t commit_us);
 void wb_lane_free_ticket(wb_lane *l, wb_ticket t);
 void wb_lane_done(wb_lane *l, wb_ticket t, const wb_error *err);
+void wb_lane_drop(wb_lane *l); /* its entries; the mutex is held, or nobody else is there */
+/* A copy of what state.db gets; false: nothing new since the last one. */
+bool wb_lane_news(wb_lane *l, wb_target_state *copy);
 /* All answered. */
 bool wb_lane_idle(wb_lane *l);
 /* A reset begins: durable before the target sees it. Source thread. */
@@ -159,7 +166,7 @@ static inline const wb_source *wb_pipeline_source(const wb_pipeline *p) { return
 
 /* deliver.c */
 struct wb_deliver *wb_deliver_new(wb_pipeline *p);
-void wb_deliver_free(struct wb_deliver *d);
+void wb_deliver_free(wb_pipeline *p);
 wb_code wb_deliver_put(wb_pipeline *p, wb_batch *b, wb_error *err) WB_MUST;
 void wb_deliver_idle(wb_pipeline *p, wb_pos pos, uint64_t targets);
 
