@@ -1,0 +1,17 @@
+/* formats.h: the formats of this folder, for the registry; and what two of them share. */
+#ifndef WB_FORMATS_H
+#define WB_FORMATS_H
+#include "formats/json.h"
+#include "walbrook/plugin.h"
+
+extern const wb_format wb_format_record; /* record.c: one JSON object a change, with where it comes from */
+extern const wb_format wb_format_row;    /* row.c: the columns alone */
+extern const wb_format wb_format_pretty; /* pretty.c: for eyes on a terminal */
+
+extern const wb_choice wb_binary_choices[]; /* base64 0, hex 1 */
+extern const wb_choice wb_absent_choices[]; /* omit 0, null 1  */
+const char *wb_op_name(uint8_t op);         /* INSERT, UPDATE, DELETE, TRUNCATE, READ, ALTER, MESSAGE */
+/* A logical message as {"prefix":...,"content":...}: text when it is UTF-8, else base64 or hex, and "encoding" says so.
+ * Without values: null. */
+void wb_json_message(wb_out *o, const wb_change *c, const wb_json_options *opt);
+#endif

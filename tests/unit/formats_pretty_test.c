@@ -1,0 +1,106 @@
+/* formats_pretty_test.c: what `walbrook tail` shows. */
+#include "formats_help.h"
+
+static void *open_with(bool color, int64_t width)
+{
+    void *ctx = calloc(1, wb_format_pretty.head.ctx_size);
+    *(bool *)ctx = color;
+    ((int64_t *)ctx)[1] = width;
+    assert_int_equal(wb_format_pretty.open(ctx, "tail", NULL), WB_OK);
+    return ctx;
+}
+
+static void close_it(void *ctx)
+{
+    wb_format_pretty.close(ctx);
+    wb_format_pretty.close(ctx);
+    free(ctx);
+}
+
+static wb_table *table(void)
+{
+    wb_column cols[] = {column("name", "text", WB_TEXT, 0), column("id", "bigint", WB_INT, WB_COL_KEY),
+                        column("at", "timestamptz", WB_TIMESTAMPTZ, 0)};
+    const uint16_t key[] = {1};
+    return table_of("public", "users", cols, 3, key, 1);
+}
+
+static const wb_txn txn = {.id = {"1", 1}, .commit_us = INT64_C(1709200800123456)};
+#define TIME "10:00:00.123 "
+
+static void test_lines(void **state)
+{
+    WB_UNUSED(state);
+    wb_table *t = table();
+    wb_value row[] = {text(WB_TEXT, "Ann"), text(WB_INT, "1"), number(WB_TIMESTAMPTZ, 0)};
+    wb_value old[] = {text(WB_TEXT, "Eve Low"), text(WB_INT, "2"), number(WB_TIMESTAMPTZ, 0)};
+    wb_change c = {.op = WB_INSERT, .table = t, .after = row};
+    void *ctx = open_with(false, 0);
+    expect_line(&wb_format_pretty, ctx, &txn, &c, TIME "INSERT   public.users id=1 name=Ann at=1970-01-01T00:00:00Z");
+    c.op = WB_UPDATE;
+    c.before = old;
+    expect_line(&wb_format_pretty, ctx, &txn, &c,
+                TIME "UPDATE   public.users id=2\xE2\x86\x92"
+                     "1 name=\"Eve Low\"\xE2\x86\x92"
+                     "Ann");
+    c = (wb_change){.op = WB_DELETE, .table = t, .before = old};
+    old[0] = kind(WB_ABSENT);
+    old[2] = kind(WB_NULL);
+    expect_line(&wb_format_pretty, ctx, &txn, &c, TIME "DELETE   public.users id=2 at=null");
+    c = (wb_change){.op = WB_TRUNCATE, .table = t};
+    expect_line(&wb_format_pretty, ctx, &txn, &c, TIME "TRUNCATE public.users");
+    close_it(ctx);
+    wb_table_unref(t);
+}
+
+static void test_long_values_are_cut_between_characters(void **state)
+{
+    WB_UNUSED(state);
+    wb_table *t = table();
+    wb_value row[] = {text(WB_TEXT, "\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9"), text(WB_INT, "1"), kind(WB_UNCHANGED)};
+    wb_change c = {.op = WB_INSERT, .table = t, .after = row};
+    void *ctx = open_with(false, 4);
+    expect_line(&wb_format_pretty, ctx, &txn, &c,
+                TIME "INSERT   public.users id=1 name=\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9\xE2\x80\xA6");
+    row[0] = raw("\x01\x02\x03", 3);
+    expect_line(&wb_format_pretty, ctx, &txn, &c, TIME "INSERT   public.users id=1 name=\\x0102\xE2\x80\xA6");
+    close_it(ctx);
+    wb_table_unref(t);
+}
+
+static void test_no_control_character_reaches_the_terminal(void **state)
+{
+    WB_UNUSED(state);
+    wb_table *t = table();
+    wb_value row[] = {text(WB_TEXT, "\033[2J\x7F\xC2\x9B\n"), text(WB_INT, "1"), text(WB_OTHER, "null")};
+    wb_change c = {.op = WB_INSERT, .table = t, .after = row};
+    void *ctx = open_with(false, 40);
+    expect_line(&wb_format_pretty, ctx, &txn, &c,
+                TIME "INSERT   public.users id=1 name=\"\\u001b[2J\\u007f\\u009b\\n\" at=\"null\"");
+    close_it(ctx);
+    wb_table_unref(t);
+}
+
+static void test_colours(void **state)
+{
+    WB_UNUSED(state);
+    wb_table *t = table();
+    wb_value row[] = {kind(WB_ABSENT), text(WB_INT, "1"), kind(WB_ABSENT)};
+    wb_change c = {.op = WB_INSERT, .table = t, .after = row};
+    void *ctx = open_with(true, 40);
+    expect_line(&wb_format_pretty, ctx, &txn, &c,
+                "\033[2m10:00:00.123\033[0m \033[32mINSERT  \033[0m public.\033[1musers\033[0m \033[1mid\033[0m=1");
+    close_it(ctx);
+    wb_table_unref(t);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_long_values_are_cut_between_characters),
+        cmocka_unit_test(test_no_control_character_reaches_the_terminal),
+        cmocka_unit_test(test_colours),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
