@@ -101,7 +101,8 @@ wb_code wb_json_columns(wb_out *o, const wb_fragment *f, const wb_value *values,
         o->len = (size_t)(q - o->p); /* a large one, or one that is refused: the slow way says why */
         wb_code code = wb_json_value(o, v, opt, err);
         if (code != WB_OK) {
-            wb_error_where(err, "column %.*s", (int)len - 3 < 40 ? (int)len - 3 : 40, name + (name[0] == ',') + 1);
+            size_t quotes = name[0] == ',' ? 2 : 1; /* ,"name": */
+            wb_error_where(err, "column %.*s", (int)WB_MIN(len - quotes - 2, (size_t)50), name + quotes);
             return code;
         }
         q = o->p + o->len;

@@ -9,6 +9,8 @@
 #include <emmintrin.h>
 #endif
 
+#define RARE __attribute__((noinline)) /* kept out of the functions that every value goes through */
+
 /* ---------------------------------------------------------------- escaping */
 
 static const char hex_digits[] = "0123456789abcdef";
@@ -66,7 +68,7 @@ static char *put_control(char *q, uint8_t c)
 }
 
 /* One plain byte, one escape, or one run of characters above ASCII. */
-static char *put_special(char *q, const char **pp, const char *end)
+static RARE char *put_special(char *q, const char **pp, const char *end)
 {
     const char *p = *pp;
     uint8_t c = (uint8_t)*p;
@@ -94,7 +96,7 @@ static char *put_special(char *q, const char **pp, const char *end)
     return q;
 }
 
-static char *put_bytewise(char *q, const char *p, const char *end)
+static RARE char *put_bytewise(char *q, const char *p, const char *end)
 {
     while (p < end) q = put_special(q, &p, end);
     return q;
@@ -305,7 +307,7 @@ static char *put_hex_text(char *q, const wb_value *v, bool hex)
     return append_hex_text(&o, v, hex) ? q + o.len : NULL;
 }
 
-static char *put_bytes(char *q, const wb_value *v, bool hex)
+static RARE char *put_bytes(char *q, const wb_value *v, bool hex)
 {
     *q++ = '"';
     if (v->flags & WB_V_TEXT)
@@ -321,15 +323,38 @@ static char *put_bytes(char *q, const wb_value *v, bool hex)
 
 /* ---------------------------------------------------------------- numbers */
 
+/* Two digits at a time, each written where it belongs. */
 char *wb_json_put_u64(char *q, uint64_t v)
 {
-    char buf[20];
-    size_t at = sizeof buf;
-    do {
-        buf[--at] = (char)('0' + v % 10);
-        v /= 10;
-    } while (v);
-    return wb_json_copy(q, buf + at, sizeof buf - at);
+    static const char pairs[] =
+        "0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546474849"
+        "5051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899";
+    size_t n = 1;
+    for (uint64_t x = v; x >= 10; x /= 10000) {
+        if (x < 100) {
+            n += 1;
+            break;
+        }
+        if (x < 1000) {
+            n += 2;
+            break;
+        }
+        if (x < 10000) {
+            n += 3;
+            break;
+        }
+        n += 4;
+    }
+    char *at = q + n;
+    while (v >= 100) {
+        memcpy(at -= 2, pairs + v % 100 * 2, 2);
+        v /= 100;
+    }
+    if (v >= 10)
+        memcpy(at - 2, pairs + v * 2, 2);
+    else
+        at[-1] = (char)('0' + v);
+    return q + n;
 }
 
 char *wb_json_put_i64(char *q, int64_t v)
@@ -360,7 +385,7 @@ static char *put_double(char *q, double f)
     return wb_json_copy(q, buf, (size_t)n);
 }
 
-static char *put_quoted(char *q, const char *p, size_t n)
+static inline char *put_quoted(char *q, const char *p, size_t n)
 {
     *q++ = '"';
     q = put_escaped(q, p, n);
@@ -459,7 +484,7 @@ static char *put_time_number(char *q, const wb_value *v)
 }
 
 /* The text as it is, edited to ISO 8601: 'T' for the space, 'Z' for "+00". */
-static char *put_stamp_text(char *q, const wb_value *v)
+static RARE char *put_stamp_text(char *q, const wb_value *v)
 {
     char *start = q;
     q = put_quoted(q, v->as.ptr, v->len);
@@ -476,7 +501,7 @@ static char *put_stamp_text(char *q, const wb_value *v)
 /* ---------------------------------------------------------------- values */
 
 /* Raw, in one line. A newline can only stand outside of strings in valid JSON. */
-static char *put_json(char *q, const char *p, size_t n)
+static RARE char *put_json(char *q, const char *p, size_t n)
 {
     if (n == 0) return put_word(q, "\"\"");
     memcpy(q, p, n);
@@ -485,7 +510,7 @@ static char *put_json(char *q, const char *p, size_t n)
     return q + n;
 }
 
-static char *put_number_form(char *q, const wb_value *v)
+static RARE char *put_number_form(char *q, const wb_value *v)
 {
     switch (v->kind) {
     case WB_INT: return wb_json_put_i64(q, v->as.i);
