@@ -69,9 +69,9 @@ static inline char *wb_out_room(wb_out *o, size_t n)
 }
 static inline void wb_out_put(wb_out *o, const void *p, size_t n)
 {
-    char *q = wb_out_room(o, n);
+    char *q = n ? wb_out_room(o, n) : NULL;
     if (!q) return;
-    if (n) memcpy(q, p, n);
+    memcpy(q, p, n);
     o->len += n;
 }
 static inline void wb_out_byte(wb_out *o, char c)
