@@ -81,9 +81,8 @@ static void table_head(void *arg, const wb_table *t, wb_out *o)
 
 static bool same(const wb_out *o, size_t at, wb_str s)
 {
-    const char *p = o->p + at;
     for (size_t i = 0; i < s.len; i++) /* short, and no call */
-        if (p[i] != s.ptr[i]) return false;
+        if (o->p[at + i] != s.ptr[i]) return false;
     return true;
 }
 
