@@ -1,0 +1,182 @@
+"""Fixtures. `db` is a fresh database on the distribution's PostgreSQL (@both: and on 18), `wb` a pipeline over it.
+
+A server that cannot be had is a skip with its reason, and a failure when CI=true. Environment: WB_BUILD and
+WB_BUILD_FAULT (folders of the builds), WB_SLOW (patience, for sanitizer builds), WB_PG (15, 18 or both: for all tests).
+"""
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from program import Walbrook, program  # noqa: E402
+from servers import Database, Server, open_folder  # noqa: E402
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "both: run on the installed PostgreSQL and on 18")
+    config.addinivalue_line("markers", "sanitize: in the share that runs with the sanitizer build too")
+
+
+def pytest_generate_tests(metafunc):
+    if "pg" in metafunc.fixturenames:
+        both = metafunc.definition.get_closest_marker("both")
+        versions = {"15": ["pg15"], "18": ["pg18"], "both": ["pg15", "pg18"]}.get(
+            os.environ.get("WB_PG"), ["pg15", "pg18"] if both else ["pg15"])
+        metafunc.parametrize("pg", versions, indirect=True, scope="session")
+
+
+def missing(reason):
+    """Not to be had here: counted as skipped, but never silently in CI."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+_servers = {}
+
+
+def server(kind):
+    if kind not in _servers:
+        try:
+            _servers[kind] = Server(*{"pg15": [], "pg18": ["--pg18"]}[kind])
+        except (RuntimeError, subprocess.TimeoutExpired) as e:
+            _servers[kind] = str(e)
+    if isinstance(_servers[kind], str):
+        missing(_servers[kind])
+    return _servers[kind]
+
+
+def pytest_sessionfinish(session):
+    for s in _servers.values():
+        if isinstance(s, Server):
+            s.remove()
+
+
+@pytest.fixture(scope="session")
+def pg(request):
+    return server(request.param)
+
+
+@pytest.fixture
+def db(pg):
+    d = Database(pg)
+    yield d
+    d.remove()
+
+
+@pytest.fixture
+def own_server():
+    """A factory of servers that a test may break: own_server("--pg18", "wal_level=replica")."""
+    made = []
+
+    def make(*options):
+        try:
+            made.append(Server(*options))
+        except RuntimeError as e:
+            missing(str(e))
+        return made[-1]
+    yield make
+    for s in made:
+        s.remove()
+
+
+@pytest.fixture
+def folder():
+    path = open_folder("wb-e2e-")
+    yield path
+    if os.environ.get("WB_KEEP"):
+        print("kept", path)
+    else:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def make_wb(folder):
+    """A factory of pipelines; all are stopped and looked through at the end of the test."""
+    made = []
+
+    def make(db=None, name="shop", build="release", where=None):
+        if not program(build).exists():
+            missing(f"no {build} build: {program(build)}")
+        made.append(Walbrook(where or folder, db, name, build))
+        return made[-1]
+    yield make
+    complaints = [c for w in made for c in w.finish()]
+    assert not complaints, "\n".join(complaints)
+
+
+@pytest.fixture
+def wb(make_wb, db):
+    return make_wb(db)
+
+
+@pytest.fixture
+def fault_wb(make_wb, db):
+    return make_wb(db, build="fault")
+
+
+@pytest.fixture
+def tmpfs(folder):
+    """A factory of small file systems: tmpfs(1_000_000) is a folder with so many bytes."""
+    mounted = []
+
+    def make(size):
+        path = folder / f"small{len(mounted)}"
+        path.mkdir()
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", path], capture_output=True, text=True)
+        if done.returncode:
+            pytest.skip("no right to mount a small tmpfs: " + done.stderr.strip())
+        mounted.append(path)
+        return path
+    yield make
+    for path in mounted:
+        subprocess.run(["umount", "-l", path])
+
+
+class Load(threading.Thread):
+    """Transactions in the background until stopped. work(conn, i) does the i-th one."""
+
+    def __init__(self, db, work, pause=0.0):
+        super().__init__(daemon=True)
+        self.db, self.work, self.pause = db, work, pause
+        self.halt = threading.Event()
+        self.done = 0
+        self.error = None
+
+    def run(self):
+        try:
+            with self.db.connect() as c:
+                c.autocommit = False
+                while not self.halt.is_set():
+                    self.work(c, self.done)
+                    c.commit()
+                    self.done += 1
+                    self.halt.wait(self.pause)
+        except Exception as e:  # noqa: BLE001: shown by stop()
+            self.error = e
+
+    def stop(self):
+        self.halt.set()
+        self.join(30)
+        if self.error:
+            raise self.error
+        return self.done
+
+
+@pytest.fixture
+def load():
+    running = []
+
+    def start(db, work, pause=0.0):
+        running.append(Load(db, work, pause))
+        running[-1].start()
+        return running[-1]
+    yield start
+    for l in running:
+        l.halt.set()
+        l.join(30)

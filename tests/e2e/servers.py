@@ -1,0 +1,133 @@
+"""Real PostgreSQL servers and fresh databases for the tests; started by tests/servers/postgres."""
+import itertools
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import psycopg
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = ROOT / "tests" / "servers" / "postgres"
+sys.path.insert(0, str(ROOT / "tests" / "servers"))
+
+# In every URL that our program gets, whether the server asks for it or not: the teardown looks for it in all output.
+PASSWORD = "hunter2-sesame"
+
+
+def open_folder(prefix):
+    """A folder that the user postgres can pass through, unlike pytest's own."""
+    path = Path(tempfile.mkdtemp(prefix=prefix, dir=os.environ.get("WB_TEST_TMP")))
+    path.chmod(0o755)
+    return path
+
+
+class Server:
+    def __init__(self, *options):
+        self.dir = open_folder("wb-pg-")
+        self.options = list(options)
+        self.port = None
+        self.start()
+        with self.connect("postgres") as c:
+            self.version = c.info.server_version // 10000
+            c.execute("create role scram_users")
+            c.execute("create role tls_users")
+            c.execute(f"create role walbrook login superuser replication password '{PASSWORD}'")
+
+    def start(self, *settings):
+        out = subprocess.run([SCRIPT, "start", self.dir, str(self.port or 0), *self.options, *settings],
+                             capture_output=True, text=True, timeout=180)
+        if out.returncode:
+            raise RuntimeError(f"no server: {out.stderr}")
+        self.port = int(out.stdout)
+
+    def stop(self, mode="fast"):
+        subprocess.run([SCRIPT, "stop", self.dir, mode], check=True, timeout=90)
+
+    def restart(self, mode="immediate", *settings):
+        self.stop(mode)
+        self.start(*settings)
+
+    def connect(self, dbname, **more):
+        c = psycopg.connect(host="127.0.0.1", port=self.port, user="postgres", dbname=dbname, autocommit=True,
+                            options="-c TimeZone=UTC", **more)
+        return c
+
+    def remove(self):
+        self.stop("immediate")
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+class Database:
+    """One database of its own for one test, with a connection in autocommit that the test may use at will."""
+    _number = itertools.count(1)
+
+    def __init__(self, server):
+        self.server = server
+        self.name = f"t{os.getpid()}_{next(self._number)}"
+        with server.connect("postgres") as c:
+            c.execute(f"create database {self.name}")
+        self._conn = None
+
+    @property
+    def conn(self):
+        if self._conn is None or self._conn.closed or self._conn.broken:
+            self._conn = self.server.connect(self.name)
+        return self._conn
+
+    def connect(self):
+        return self.server.connect(self.name)
+
+    def sql(self, text, *args):
+        """Run one or many statements; the rows of a single query."""
+        cur = self.conn.execute(text, args or None)
+        return cur.fetchall() if cur.description else []
+
+    def one(self, text, *args):
+        rows = self.sql(text, *args)
+        return rows[0][0] if rows else None
+
+    def transaction(self, *statements):
+        with self.connect() as c:
+            c.autocommit = False
+            for s in statements:
+                c.execute(s)
+            c.commit()
+
+    def url(self, host="127.0.0.1", port=None, user="walbrook", password=PASSWORD, **params):
+        query = "&".join(f"{k}={v}" for k, v in params.items())
+        return f"postgres://{user}:{password}@{host}:{port or self.server.port}/{self.name}" + (f"?{query}" if query else "")
+
+    def slots(self):
+        return [r[0] for r in self.sql("select slot_name from pg_replication_slots where database = current_database() order by 1")]
+
+    def slot_active(self):
+        return bool(self.one("select bool_or(active) from pg_replication_slots where database = current_database()"))
+
+    def publications(self):
+        return [r[0] for r in self.sql("select pubname from pg_publication order by 1")]
+
+    def confirmed(self):
+        return self.one("select min(confirmed_flush_lsn) from pg_replication_slots where database = current_database()")
+
+    def remove(self):
+        try:
+            if self._conn:
+                self._conn.close()
+            with self.server.connect("postgres") as c:
+                c.execute("select pg_terminate_backend(active_pid) from pg_replication_slots "
+                          "where database = %s and active", (self.name,))
+                for (slot,) in c.execute("select slot_name from pg_replication_slots where database = %s", (self.name,)).fetchall():
+                    for attempt in range(50):
+                        try:
+                            c.execute("select pg_drop_replication_slot(%s)", (slot,))
+                            break
+                        except psycopg.errors.ObjectInUse:
+                            c.execute("select pg_sleep(0.1)")
+                        except psycopg.errors.UndefinedObject:
+                            break
+                c.execute(f"drop database if exists {self.name} with (force)")
+        except psycopg.OperationalError:
+            pass  # the test took the server down

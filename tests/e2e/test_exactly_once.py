@@ -1,0 +1,163 @@
+"""kill -9 at random moments under load: nothing lost, nothing twice. The long version is tests/chaos."""
+import json
+import os
+import random
+import threading
+import time
+
+import pytest
+
+import shop
+from compare import no_repeats, records, same_file, same_mirror, sqlite, wait_file, wait_mirror
+from program import wait_until
+
+
+@pytest.mark.both
+@pytest.mark.sanitize
+@pytest.mark.parametrize("seed", [1, 2])
+def test_kill_9_under_load(wb, db, load, seed):  # proves G-01 G-02
+    shop.create(db, 300)
+    wb.write([wb.file_target(), wb.sqlite_target(), wb.sqlite_target(name="log", path="log.db", mode="log")])
+    r = random.Random(seed)
+    wb.start()
+    traffic = load(db, shop.Traffic(seed, wide=200))
+    for _ in range(5):
+        time.sleep(r.uniform(0.05, 1.2))
+        wb.kill9()
+        wb.start()
+    time.sleep(0.5)
+    traffic.stop()
+    wait_mirror(wb, *shop.TABLES, timeout=60)
+    wait_file(wb, *shop.TABLES, timeout=60)
+    wb.term()
+    # exactly once: the insert-only table has each row once in the file, and the log counts as the file does
+    assert no_repeats(wb.out, "audit_log") == db.one("select count(*) from audit_log")
+    log = sqlite(wb.dir / "log.db")
+    names = [n for (n,) in log.execute("select name from sqlite_master where type = 'table'")]
+    assert any(log.execute(f'select count(*) from "{n}"').fetchone()[0] == len(records(wb.out)) for n in names), \
+        f"no table of the log has the {len(records(wb.out))} changes of the file"
+
+
+def test_kill_9_during_the_snapshot(wb, db):  # proves G-06
+    shop.create(db, 60000)
+    wb.write([wb.file_target(), wb.sqlite_target()])
+    for seen in (1, 40000, 90000):
+        wb.start()
+        wait_until(lambda: wb.out.exists() and wb.out.stat().st_size > seen * 100, 30, "part of the snapshot", alive=wb)
+        wb.kill9()
+    wb.until_now()
+    assert same_mirror(db, wb.mirror, *shop.TABLES)
+    assert same_file(db, wb.out, *shop.TABLES)
+    assert len(db.slots()) == 1, "an unfinished snapshot left its slot behind"
+
+
+def test_d6_rows_of_one_copy_share_one_lsn(fault_wb, db):
+    """The rest of a COPY was skipped after a restart, because all its rows have the same position."""
+    wb = fault_wb
+    db.sql("create table t (id int primary key, v text)")
+    wb.write([wb.file_target(), wb.sqlite_target()], memory="4MB").start().streaming()
+    with db.connect() as c, c.cursor().copy("copy t from stdin") as copy:
+        for i in range(100000):
+            copy.write_row((i, "x" * 40))
+    for _ in range(3):
+        time.sleep(0.15)
+        if wb.running():
+            wb.kill9()
+        wb.start()
+    wait_mirror(wb, "t", timeout=60)
+    wait_until(lambda: no_repeats(wb.out, "t") == 100000, 30, "every row once", alive=wb)
+    wb.term()
+
+
+def test_d4_d5_stopped_between_small_transactions(wb, db):
+    """COMMIT, BEGIN and the first row may share a position: stop and start after each."""
+    db.sql("create table t (id int primary key)")
+    wb.write([wb.file_target(), wb.sqlite_target()])
+    for i in range(6):
+        db.sql(f"insert into t values ({2 * i})")
+        db.transaction(f"insert into t values ({2 * i + 1})", f"insert into t values ({1000 + i})")
+        wb.until_now()
+    assert same_mirror(db, wb.mirror, "t")
+    assert no_repeats(wb.out, "t") == 18
+
+
+def test_d8_logical_message_then_insert_and_restart(wb, db):
+    db.sql("create table t (id int primary key)")
+    wb.write([wb.file_target()]).until_now()
+    db.transaction("select pg_logical_emit_message(true, 'app', 'hello')", "insert into t values (1)",
+                   "select pg_logical_emit_message(false, 'app', 'loose')", "insert into t values (2)")
+    wb.until_now()
+    wb.until_now()
+    assert no_repeats(wb.out, "t") == 2
+
+
+def test_d10_transaction_open_across_restarts(wb, db):
+    db.sql("create table t (id int primary key)")
+    wb.write([wb.file_target(), wb.sqlite_target()]).start().streaming()
+    with db.connect() as c:
+        c.autocommit = False
+        c.execute("insert into t select generate_series(1, 100)")
+        db.sql("insert into t values (1000)")
+        wait_until(lambda: no_repeats(wb.out, "t") == 1, 20, "the small transaction", alive=wb)
+        wb.term()
+        wb.start().streaming()
+        c.execute("insert into t select generate_series(101, 200)")
+        wb.kill9()
+        wb.start().streaming()
+        c.commit()
+    wait_mirror(wb, "t")
+    wait_until(lambda: no_repeats(wb.out, "t") == 201, 20, "every row once", alive=wb)
+
+
+def test_event_ids_are_the_same_in_a_repeat(wb, db):  # proves G-03
+    """A FIFO gets some rows again after a crash, in order, with the ids that they had."""
+    db.sql("create table t (id int primary key)")
+    fifo = wb.dir / "pipe"
+    os.mkfifo(fifo)
+    wb.write([wb.file_target(path="pipe", format_options={"event_id": True})], source={"snapshot": "never"})
+    got = []
+
+    def read():
+        with open(fifo, "rb") as f:
+            for line in f:
+                if line.endswith(b"\n"):
+                    got.append(json.loads(line))
+    for rnd in range(3):
+        reader = threading.Thread(target=read, daemon=True)
+        reader.start()
+        wb.start().streaming()
+        for i in range(20):
+            db.transaction(f"insert into t values ({100 * rnd + 2 * i})", f"insert into t values ({100 * rnd + 2 * i + 1})")
+        wait_until(lambda: got and got[-1]["record"]["id"] == 100 * rnd + 39, 20, "all rows", alive=wb)
+        wb.kill9()
+        reader.join(10)
+    ids = {}
+    for r in got:
+        assert r["event_id"], "a change without an id"
+        assert ids.setdefault(r["event_id"], r["record"]["id"]) == r["record"]["id"], "one id for two changes"
+    assert len(ids) == 120 and sorted(ids.values()) == [100 * n + i for n in range(3) for i in range(40)]
+
+
+def test_d2_idle_tables_do_not_hold_the_log(wb, db):  # proves G-01
+    """Only an unpublished table is written: the slot moves on, from keepalives."""
+    db.sql("create table quiet (id int primary key); create table busy (id int)")
+    wb.write([wb.file_target()], source={"tables": ["public.quiet"]}).start().streaming()
+    before = db.confirmed()
+    db.sql("insert into busy select generate_series(1, 20000)")
+    mark = db.one("select pg_current_wal_lsn()")
+    db.sql("insert into busy values (0)")
+    wait_until(lambda: db.one("select bool_and(confirmed_flush_lsn >= %s) from pg_replication_slots "
+                              "where database = current_database()", mark), 40, f"slot past {mark} (was {before})", alive=wb)
+
+
+def test_d11_confirmed_position_never_goes_back(wb, db, load):
+    shop.create(db)
+    wb.write([wb.file_target(), wb.sqlite_target()]).start().streaming()
+    load(db, shop.Traffic(3), 0.001)
+    last = "0/0"
+    end = time.monotonic() + 4
+    while time.monotonic() < end:
+        now = db.confirmed()
+        assert db.one("select %s::pg_lsn >= %s::pg_lsn", now, last), f"{last} then {now}"
+        last = now
+        time.sleep(0.05)
