@@ -1,0 +1,194 @@
+"""What must be true in the end: the record file, the mirror and the log against the source and its ledger.
+
+Reads with json, sqlite3 and psycopg only. Values are compared as the text that PostgreSQL prints (tests/e2e/compare.py).
+"""
+import collections
+import json
+import sqlite3
+from decimal import Decimal
+
+from compare import canon, columns, mirror_rows, source_canon, source_rows, sqlite
+from load import ALL, BANK_TOTAL, BY_NAME, short
+
+KEYS = {"t_bank": ["id"], "t_order": ["id"], "ledger": ["seq"], **{t.name: t.key for t in BY_NAME.values()}}
+EVENTS = {"I": "INSERT", "U": "UPDATE", "D": "DELETE", "T": "TRUNCATE"}
+
+
+class Wrong(Exception):
+    """A promise is broken; the text says which one and where."""
+
+
+def want(ok, text):
+    if not ok:
+        raise Wrong(text)
+
+
+class Fold:
+    """What the events of one table add up to."""
+
+    def __init__(self, table, types):
+        self.table, self.types, self.key = table, types, KEYS[table]
+        self.rows = {} if self.key else collections.Counter()
+
+    def text(self, row, name):
+        return canon(self.types[name], row.get(name))
+
+    def whole(self, row):
+        return tuple(self.text(row, c) for c in self.types)
+
+    def apply(self, event, row, before, where):
+        if event == "TRUNCATE":
+            self.rows.clear()
+        elif not self.key:
+            if event in ("UPDATE", "DELETE"):
+                old = self.whole(before if event == "UPDATE" else row)
+                want(self.rows[old] > 0, f"{where}: {event} of a row that is not there: {old}")
+                self.rows[old] -= 1
+            if event != "DELETE":
+                self.rows[self.whole(row)] += 1
+        else:
+            key = tuple(self.text(row, c) for c in self.key)
+            old = tuple(self.text(before if before and c in before else row, c) for c in self.key) if event == "UPDATE" else key
+            if event in ("READ", "INSERT"):
+                want(key not in self.rows, f"{where}: {event} of {self.table} {key}, which is there already")
+                self.rows[key] = {}
+            else:
+                want(old in self.rows, f"{where}: {event} of {self.table} {old}, which is not there")
+            kept = self.rows.pop(old)
+            if event != "DELETE":
+                kept.update({c: self.text(row, c) for c in self.types if c in row})
+                self.rows[key] = kept
+
+    def sorted(self):
+        if not self.key:
+            return sorted(self.rows.elements(), key=repr)
+        return sorted((tuple(r.get(c) for c in self.types) for r in self.rows.values()), key=repr)
+
+
+class Stream:
+    """The events in their order, checked one by one: whole transactions, once, each as its ledger rows say."""
+
+    def __init__(self, types, where):
+        self.types, self.where = types, where
+        self.folds = {t: Fold(t, types[t]) for t in ALL}
+        self.ledger, self.ids, self.done = set(), set(), set()
+        self.transaction, self.pending, self.order = None, [], None
+        self.counts = collections.Counter()
+
+    def event(self, n, r):
+        where, what, table = f"{self.where}:{n}", r["event_type"], r["table_name"]
+        self.counts[what] += 1
+        if r.get("event_id"):
+            want(r["event_id"] not in self.ids, f"{where}: event {r['event_id']} a second time")
+            self.ids.add(r["event_id"])
+        if what != "READ" and r["transaction_id"] != self.transaction:
+            self.end(where)
+            self.transaction = r["transaction_id"]
+            want(self.transaction not in self.done, f"{where}: transaction {self.transaction} a second time")
+            self.done.add(self.transaction)
+        want(what != "READ" or self.transaction is None, f"{where}: a row of the snapshot after the stream began")
+        self.folds[table].apply(what, r["record"], r.get("before"), where)
+        if table == "t_order":
+            n = int(r["record"]["n"])
+            want(self.order is None or n == self.order + 1, f"{where}: t_order goes from {self.order} to {n}: commits are missing or not in their order")
+            self.order = n
+        if table == "ledger":
+            self.entry(where, what, r["record"])
+        elif what != "READ":
+            self.pending.append((what, table, r))
+
+    def end(self, where):
+        want(not self.pending, f"{where}: {len(self.pending)} changes before here that the ledger of their transaction does not know: {self.pending[:1]}")
+
+    def entry(self, where, what, e):
+        seq = int(e["seq"])
+        want(what in ("READ", "INSERT"), f"{where}: the ledger is only added to, and here is {what}")
+        want(seq not in self.ledger, f"{where}: ledger row {seq} a second time")
+        self.ledger.add(seq)
+        if what == "READ":
+            return
+        got, self.pending = self.pending, []
+        want(len(got) == int(e["n"]), f"{where}: ledger row {seq} tells of {e['n']} changes, {len(got)} came: {e}")
+        vals = json.loads(e["vals"]) if e["vals"] else None
+        for i, (event, table, r) in enumerate(got):
+            row = r["record"] or {}
+            want((event, table) == (EVENTS[e["op"]], e["tbl"]), f"{where}: ledger row {seq} tells of {e['op']} of {e['tbl']}, {event} of {table} came")
+            if event in ("INSERT", "UPDATE"):
+                want(int(row["seq"]) == seq, f"{where}: a change of {table} that is not that of ledger row {seq}")
+            for c, v in (vals[i] if vals else {}).items():
+                if event == "DELETE" and c not in row:
+                    continue
+                now = short(source_canon(self.types[table][c], canon(self.types[table][c], row.get(c))))
+                then = source_canon(self.types[table][c], v)
+                want(now == then, f"{where}: {table}.{c} is {now!r}, the ledger says {then!r}")
+            if e["keys"]:
+                old = [(r.get("before") or row).get(c) for c in KEYS[table]]
+                want(old == json.loads(e["keys"]), f"{where}: the old key is {old}, the ledger says {e['keys']}")
+
+
+def types_of(db):
+    return {t: dict(columns(db, t)) for t in ALL}
+
+
+def compare(source, here, what):
+    if source == here:
+        return
+    a, b = collections.Counter(source), collections.Counter(here)
+    missing, extra = list((a - b).elements())[:2], list((b - a).elements())[:2]
+    raise Wrong(f"{what}: {len(source)} rows at the source, {len(here)} here; missing {missing}; too many {extra}")
+
+
+def source_ledger(db):
+    return {s for s, in db.sql("select seq from ledger")}
+
+
+def check_file(db, path):
+    stream = Stream(types_of(db), path.name)
+    with open(path, "rb") as f:
+        for n, line in enumerate(f, 1):
+            try:
+                record = json.loads(line, parse_int=str, parse_float=str)
+            except ValueError:
+                raise Wrong(f"{path.name}:{n}: not a JSON line: {line[:200]!r}") from None
+            want(line.endswith(b"\n"), f"{path.name}:{n}: not a whole line")
+            stream.event(n, record)
+    finish(db, stream)
+    return stream.counts
+
+
+def finish(db, stream):
+    stream.end(stream.where + ": the end")
+    there = source_ledger(db)
+    missing, extra = sorted(there - stream.ledger), sorted(stream.ledger - there)
+    want(not missing and not extra, f"{stream.where}: {len(missing)} ledger rows are missing (first {missing[:3]}), {len(extra)} were never committed")
+    for t in ALL:
+        compare(source_rows(db, t), stream.folds[t].sorted(), f"{stream.where}, {t} folded")
+
+
+def check_mirror(db, path):
+    for t in ALL:
+        compare(source_rows(db, t), mirror_rows(path, db, t), f"mirror of {t}")
+    c = sqlite(path)
+    try:
+        want(c.execute("pragma integrity_check").fetchone()[0] == "ok", "the mirror's file is not whole")
+    finally:
+        c.close()
+
+
+def check_balance(path):
+    """At any moment: no part of a transaction is to be seen (G-05), and no commit out of its order."""
+    if not path.exists():
+        return None
+    c = sqlite(path)
+    try:
+        rows = [b for b, in c.execute("select balance from t_bank")]
+        order = c.execute("select n from t_order").fetchone()
+    except sqlite3.OperationalError:
+        return None  # not there yet
+    finally:
+        c.close()
+    if len(rows) < 40:
+        return None  # a snapshot on its way
+    total = sum(map(Decimal, rows))
+    want(total == BANK_TOTAL, f"the mirror shows part of a transaction: {total} in the bank, not {BANK_TOTAL}")
+    return order and order[0]

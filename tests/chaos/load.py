@@ -1,0 +1,292 @@
+"""The load: tables of several shapes, and writers that change them in random transactions and keep a ledger.
+
+Every statement that changes something is followed, in the same transaction, by a row in `ledger` that says what it did:
+the table, the operation, how many rows, their keys and the values it set, as the server printed them. So the stream
+describes itself: before each INSERT into ledger come exactly the changes that it lists (check.py).
+"""
+import hashlib
+import itertools
+import json
+import random
+import threading
+import time
+
+import psycopg
+
+SCHEMA = """
+create table t_int (id bigint primary key, a int, b text, c numeric(38,9), d timestamptz, e boolean, f double precision,
+    g jsonb, u uuid, h date, seq bigint not null);
+create table t_text (k text primary key, v text, n numeric, seq bigint not null);
+create table t_comp (a int, b text, c date, v bytea, arr int[], seq bigint not null, primary key (b, a, c));
+create table t_toast (id int primary key, small text, big text, raw bytea, seq bigint not null);
+alter table t_toast alter big set storage external, alter raw set storage external;
+create table t_full (a int, b text, v text, seq bigint not null);
+alter table t_full replica identity full;
+create table t_code (id int primary key, code text not null unique, v text, seq bigint not null);
+alter table t_code replica identity using index t_code_code_key;
+create table t_insert (a int, b text, seq bigint not null);
+create table "T odd" ("Id" smallint primary key, "Select" text, "a,""b" time, seq bigint not null);
+create table t_bank (id int primary key, balance numeric not null, seq bigint not null);
+create table t_order (id int primary key, n bigint not null, seq bigint not null);
+create table ledger (seq bigint primary key, writer int not null, tbl text, op text not null, n int not null, keys text,
+    vals text);
+insert into t_bank select g, 1000, 0 from generate_series(1, 40) g;
+insert into t_order values (1, 0, 0);
+insert into t_int select -g, g, 'snapshot ' || g, g / 7.0, now(), g % 2 = 0, g / 3.0, json_build_object('g', g)::jsonb,
+    md5(g::text)::uuid, date '2024-01-01' + g, 0 from generate_series(1, {rows}) g;
+insert into t_toast select -g, 's' || g, repeat(md5(g::text), 100), decode(repeat(md5(g::text), 90), 'hex'), 0
+    from generate_series(1, {rows} / 10) g;
+insert into t_full select g % 5, 'b', 'v', 0 from generate_series(1, {rows} / 10) g;
+insert into t_insert select g, 'b', 0 from generate_series(1, {rows} / 10) g;
+"""
+BANK_TOTAL = 40 * 1000
+WORDS = ["", "a", "O'Hara", 'quo"te', "back\\slash", "line\nbreak", "tab\tand\r", "näïve", "日本語", "🦉🌊", "\x01\x1f", "null", "NaN", "é", " "]
+
+
+def _text(r):
+    return None if r.random() < 0.1 else " ".join(r.choice(WORDS) for _ in range(r.randint(1, 4))) + str(r.randint(0, 99))
+
+
+def _number(r):
+    if r.random() < 0.03:
+        return "NaN"
+    return f"{r.choice(['', '-'])}{r.randrange(10 ** r.randint(1, 27))}.{r.randrange(10 ** 9):09d}"
+
+
+def _bytes(r, low, high):
+    return r.randbytes(r.randint(low, high))
+
+
+def _when(r):
+    if r.random() < 0.03:
+        return r.choice(["infinity", "-infinity", "0044-03-15 12:00:00+00 BC", "20000-01-01 00:00:00+00"])
+    return f"{r.randint(1900, 2100)}-{r.randint(1, 12):02d}-{r.randint(1, 28):02d} {r.randint(0, 23):02d}:00:00.{r.randrange(10**6):06d}+02"
+
+
+GENERATE = {
+    "int": lambda r: r.choice([None, 0, -1, 2**31 - 1, -2**31, r.randint(-9999, 9999)]),
+    "text": _text,
+    "numeric": _number,
+    "timestamptz": _when,
+    "bool": lambda r: r.choice([None, True, False]),
+    "float": lambda r: r.choice(["NaN", "Infinity", "-0", "1e-300", repr(r.random() * 10 ** r.randint(-20, 20))]),
+    "jsonb": lambda r: json.dumps({"k": _text(r), "n": r.choice([1, 1.50, None, [1, {}]])}),
+    "uuid": lambda r: f"{r.getrandbits(128):032x}",
+    "date": lambda r: r.choice([None, "infinity", "2024-02-29", f"{r.randint(1, 9999):04d}-01-01"]),
+    "time": lambda r: r.choice([None, "24:00:00", "23:59:59.999999", "00:00:00"]),
+    "bytea": lambda r: r.choice([None, b"", _bytes(r, 0, 40)]),
+    "int[]": lambda r: r.choice([None, [], [1, None, -3]]),
+    "big text": lambda r: None if r.random() < 0.05 else _bytes(r, 1200, 9000).hex(),
+    "big bytea": lambda r: None if r.random() < 0.05 else _bytes(r, 2500, 9000),
+}
+
+
+class Table:
+    """key: the columns that the replica identity has (none: whole rows). make_key(n): the key values of number n."""
+
+    def __init__(self, name, key, columns, make_key=None, ops="iukd"):
+        self.name, self.key, self.columns, self.make_key, self.ops = name, key, columns, make_key, ops
+        self.sql = f'"{name}"'
+
+    def where(self):
+        return " and ".join(f'"{c.replace(chr(34), chr(34) * 2)}" = %s' for c in self.key)
+
+
+def quoted(c):
+    return '"' + c.replace('"', '""') + '"'
+
+
+TABLES = [
+    Table("t_int", ["id"], {"a": "int", "b": "text", "c": "numeric", "d": "timestamptz", "e": "bool", "f": "float", "g": "jsonb",
+                            "u": "uuid", "h": "date"}, lambda n: [n * 10**12 if n % 7 == 0 else n]),
+    Table("t_text", ["k"], {"v": "text", "n": "numeric"}, lambda n: [f"{WORDS[n % len(WORDS)]}{n}"]),
+    Table("t_comp", ["b", "a", "c"], {"v": "bytea", "arr": "int[]"}, lambda n: [WORDS[n % 4], n, f"20{n % 100:02d}-01-01"]),
+    Table("t_toast", ["id"], {"small": "text", "big": "big text", "raw": "big bytea"}, lambda n: [n]),
+    Table("t_full", [], {"a": "int", "b": "text", "v": "text"}, ops="iud"),
+    Table("t_code", ["code"], {"id": None, "v": "text"}, lambda n: [f"code {n}"]),
+    Table("t_insert", [], {"a": "int", "b": "text"}, ops="i"),
+    Table("T odd", ["Id"], {"Select": "text", 'a,"b': "time"}, lambda n: [n]),
+]
+BY_NAME = {t.name: t for t in TABLES}
+ALL = [t.name for t in TABLES] + ["t_bank", "t_order", "ledger"]
+
+
+def short(text):
+    """Long values are kept in the ledger as their hash."""
+    return "md5:" + hashlib.md5(text.encode()).hexdigest() if text is not None and len(text) > 200 else text
+
+
+class Rolled(Exception):
+    """This transaction is to be rolled back."""
+
+
+class Writer(threading.Thread):
+    """Random transactions, one after another, until stopped; connects again when the server went away."""
+    seqs = itertools.count(1)
+
+    def __init__(self, number, seed, connect, pace, wide):
+        super().__init__(daemon=True)
+        self.number, self.connect, self.pace, self.wide = number, connect, pace, wide
+        self.rng = random.Random(f"{seed}/{number}")
+        self.done = threading.Event()
+        self.committed = self.rolled = self.lost = 0
+        self.fatal = None
+
+    def run(self):
+        c = None
+        while not self.done.is_set():
+            try:
+                if c is None:
+                    c = self.connect()
+                    c.autocommit = False
+                self.transaction(c)
+            except (Rolled, psycopg.errors.DeadlockDetected, psycopg.errors.UniqueViolation):
+                c = self.roll_back(c)
+            except (psycopg.OperationalError, psycopg.InterfaceError):
+                c = self.gone()
+            except Exception as e:  # a bug of this file: the run must not pass for an idle one
+                self.fatal = e
+                return
+            if self.pace:
+                time.sleep(self.rng.expovariate(1 / self.pace))
+        if c is not None:
+            c.close()
+
+    def roll_back(self, c):
+        try:
+            c.rollback()
+        except (psycopg.OperationalError, psycopg.InterfaceError):
+            return self.gone()
+        self.rolled += 1
+        return c
+
+    def gone(self):
+        self.lost += 1
+        time.sleep(0.1)
+
+    # ------------------------------------------------------------ one transaction
+    def transaction(self, c):
+        r = self.rng
+        with c.cursor() as cur:
+            if r.random() < 0.6:
+                self.note(cur, "t_order", "U", "update t_order set n = n + 1, seq = %(seq)s where id = 1 returning n::text", {}, ["n"])
+            if r.random() < self.wide:
+                self.large(cur)
+            for _ in range(r.choice([1, 1, 2, 3, 5, 8, 20])):
+                what = r.random()
+                if what < 0.08:
+                    self.transfer(cur)
+                elif what < 0.18:
+                    self.in_savepoint(cur, 1)
+                elif what < 0.183:
+                    self.truncate(cur)
+                else:
+                    self.change(cur)
+            if r.random() < 0.05:
+                raise Rolled
+        c.commit()
+        self.committed += 1
+
+    def in_savepoint(self, cur, depth):
+        r, name = self.rng, f"s{depth}"
+        cur.execute(f"savepoint {name}")
+        for _ in range(r.randint(1, 4)):
+            if depth < 3 and r.random() < 0.2:
+                self.in_savepoint(cur, depth + 1)
+            elif r.random() < 0.03:
+                self.large(cur)
+            else:
+                self.change(cur)
+        cur.execute(f"{'rollback to' if r.random() < 0.5 else 'release'} {name}")
+
+    def note(self, cur, table, op, sql, params, names, keys=None):
+        """Run one statement and enter it in the ledger, when it did something."""
+        seq = next(self.seqs)
+        cur.execute(sql, {**params, "seq": seq})
+        n = cur.rowcount
+        if n == 0 and op != "T":
+            return
+        rows = cur.fetchall() if names else []
+        vals = json.dumps([{c: short(v) for c, v in zip(names, row)} for row in rows]) if 0 < len(rows) <= 20 else None
+        cur.execute("insert into ledger values (%s, %s, %s, %s, %s, %s, %s)",
+                    (seq, self.number, table, op, 1 if op == "T" else n, json.dumps(keys) if keys else None, vals))
+
+    def change(self, cur):
+        t = self.rng.choice(TABLES)
+        {"i": self.insert, "u": self.update, "k": self.rekey, "d": self.delete}[self.rng.choice(t.ops)](cur, t)
+
+    def key(self, t):
+        return t.make_key(self.rng.randint(1, 150))
+
+    def values(self, t, columns):
+        return {f"v{i}": (self.rng.randint(1, 10**9) if t.columns[c] is None else GENERATE[t.columns[c]](self.rng))
+                for i, c in enumerate(columns)}
+
+    def insert(self, cur, t):
+        cols = list(t.columns)
+        params = self.values(t, cols)
+        params.update({f"k{i}": v for i, v in enumerate(self.key(t))} if t.key else {})
+        names = t.key + cols
+        row = "(" + ", ".join([f"%(k{i})s" for i in range(len(t.key))] + [f"%(v{i})s" for i in range(len(cols))] + ["%(seq)s"]) + ")"
+        times = self.rng.choice([1, 1, 2, 3]) if not t.key else 1  # rows that are equal in everything
+        self.note(cur, t.name, "I", f"insert into {t.sql} ({', '.join(map(quoted, names))}, seq) values "
+                  f"{', '.join([row] * times)} on conflict do nothing returning {', '.join(quoted(c) + '::text' for c in names)}", params, names)
+
+    def matching(self, t):
+        """A WHERE clause and its parameters."""
+        if t.key:
+            return " and ".join(f"{quoted(c)} = %(w{i})s" for i, c in enumerate(t.key)), {f"w{i}": v for i, v in enumerate(self.key(t))}
+        one = f"ctid = (select ctid from {t.sql} order by seq desc, ctid offset {self.rng.randint(0, 5)} limit 1)"
+        return (one, {}) if self.rng.random() < 0.7 else ("seq = (select max(seq) from t_full)", {})
+
+    def update(self, cur, t):
+        cols = self.rng.sample(list(t.columns), self.rng.randint(1, len(t.columns)))
+        where, params = self.matching(t)
+        params.update(self.values(t, cols))
+        names = cols if not t.key else t.key + cols
+        self.note(cur, t.name, "U", f"update {t.sql} set {', '.join(f'{quoted(c)} = %(v{i})s' for i, c in enumerate(cols))}, seq = %(seq)s "
+                  f"where {where} returning {', '.join(quoted(c) + '::text' for c in names)}", params, names)
+
+    def rekey(self, cur, t):
+        where, params = self.matching(t)
+        params.update({f"n{i}": v for i, v in enumerate(self.key(t))})
+        free = " and ".join(f"{quoted(c)} = %(n{i})s" for i, c in enumerate(t.key))
+        self.note(cur, t.name, "U", f"update {t.sql} set {', '.join(f'{quoted(c)} = %(n{i})s' for i, c in enumerate(t.key))}, seq = %(seq)s "
+                  f"where {where} and not exists (select from {t.sql} where {free}) returning {', '.join(quoted(c) + '::text' for c in t.key)}",
+                  params, t.key, [str(params[f"w{i}"]) for i in range(len(t.key))])
+
+    def delete(self, cur, t):
+        where, params = self.matching(t)
+        names = t.key or list(t.columns)
+        self.note(cur, t.name, "D", f"delete from {t.sql} where {where} returning {', '.join(quoted(c) + '::text' for c in names)}", params, names)
+
+    def truncate(self, cur):
+        for t in self.rng.sample([t for t in TABLES if t.name not in ("t_int",)], self.rng.choice([1, 1, 2])):
+            self.note(cur, t.name, "T", f"truncate {t.sql}", {}, [])
+
+    def transfer(self, cur):
+        a, b = sorted(self.rng.sample(range(1, 41), 2))
+        self.note(cur, "t_bank", "U", "update t_bank set balance = balance + case id when %(a)s then %(x)s::numeric else -%(x)s::numeric end, "
+                  "seq = %(seq)s where id in (%(a)s, %(b)s) returning id::text, balance::text",
+                  {"a": a, "b": b, "x": self.rng.choice(["1.10", "0.005", "73"])}, ["id", "balance"])
+
+    def large(self, cur):
+        """More than logical_decoding_work_mem: the server streams it before its end is known."""
+        r = self.rng
+        low, n = r.choice([1000, 3000, 5000]), r.randint(300, 4000)
+        pick = r.random()
+        if pick < 0.5:
+            self.note(cur, "t_int", "I", "insert into t_int (id, a, b, c, seq) select g, g, repeat('large ', 5), g / 3.0, %(seq)s "
+                      f"from generate_series({low}, {low + n}) g on conflict do nothing", {}, [])
+        elif pick < 0.75:
+            self.note(cur, "t_int", "U", f"update t_int set c = c + 1, seq = %(seq)s where id between {low} and {low + n}", {}, [])
+        else:
+            self.note(cur, "t_int", "D", f"delete from t_int where id between {low} and {low + n}", {}, [])
+
+    def stop(self):
+        self.done.set()
+        self.join(60)
+        if self.is_alive():
+            raise RuntimeError(f"writer {self.number} does not stop")
+        if self.fatal:
+            raise self.fatal
