@@ -153,11 +153,13 @@ typedef struct wb_source {
     bool (*holds)(wb_pos pos, const wb_txn *txn);            /* is the transaction inside? pure          */
     int (*compare)(wb_pos a, wb_pos b);                      /* -1, 0, 1; 2: neither holds the other; pure */
     void (*meet)(wb_pos a, wb_pos b, void *out, size_t cap, size_t *len); /* latest inside both; pure     */
+    int64_t (*distance)(wb_pos from, wb_pos to);             /* bytes of log between, for lag; may be NULL; pure */
     /* Where the log ends now (own short connection; needs no open). */
     wb_code (*tip)(void *ctx, wb_host *h, void *out, size_t cap, size_t *len, wb_error *err);
     size_t (*render)(wb_pos pos, char *out, size_t cap);     /* text for people; returns its length       */
     wb_code (*parse)(wb_str text, void *out, size_t cap, size_t *len, wb_error *err);
-    /* For `status`: facts from the server (slot, held bytes), without open. */
+    /* For `status`: facts from the server, without open, while another thread may be reading. "position": where the
+     * log ends now, as render prints it; "held_bytes": log kept for us. */
     wb_code (*status)(void *ctx, wb_host *h, wb_pos settled, const wb_facts *facts, wb_error *err);
     /* Remove what open made at the server. `say` gets one line a removed thing. */
     wb_code (*drop)(void *ctx, wb_host *h, void (*say)(void *arg, const char *line), void *arg, wb_error *err);
@@ -221,6 +223,7 @@ typedef struct wb_transform {
     wb_code (*open)(void *ctx, wb_error *err);
     wb_code (*apply)(void *ctx, wb_batch *b, wb_change *changes, size_t n, const wb_txn *txns, wb_error *err);
     void (*close)(void *ctx);
+    void (*named)(void *ctx, const char *pipeline); /* before open: the pipeline's name, which lives on; may be NULL */
 } wb_transform;
 
 #ifdef __cplusplus

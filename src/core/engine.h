@@ -86,6 +86,7 @@ struct wb_lane {
     int64_t down_since, answered_us, done_commit_us;
     uint64_t answered;     /* answers so far: progress */
     bool slow_said, fresh, accept;
+    atomic_bool finished;  /* its thread is through */
 
     wb_kept issued;        /* source thread: the stand of the last entry issued; main before threads start */
     atomic_bool waiting;   /* nothing to do */
@@ -135,21 +136,24 @@ struct wb_pipeline {
     size_t nlanes;
     uint64_t epoch;
     int64_t started_us;
-    pthread_t source_thread;
+    pthread_t source_thread, watch_thread;
+    wb_target_state saving[64], saved[64]; /* main thread: on the way to, and in, state.db */
 
     /* deliver.c, source thread */
     struct wb_deliver *deliver;
 
     pthread_mutex_t mutex; /* guards down to the blank line */
     pthread_cond_t cond;   /* main waits here */
-    bool stop, stop_now, reload;
+    bool stop, stop_now, reload, watch_quit;
+    pthread_cond_t watch_cond;
     bool source_ended, source_failed, source_open;
     wb_error source_error;
     wb_kept settled;       /* every checkpoint, durably */
     wb_kept tip;           /* --until now */
     bool until_now;
-    char facts[4096];      /* of the source, JSON members */
+    char *facts;           /* of the server: JSON members, malloc'd; NULL: not asked yet */
     int64_t held_bytes;
+    wb_kept server_end;    /* where the server's log ended when it was asked */
     char progress_table[200];
     int64_t progress_rows, progress_total;
 
@@ -159,6 +163,8 @@ struct wb_pipeline {
     atomic_ullong read_changes, read_transactions, reconnects;
     atomic_llong last_commit_us; /* newest commit handed over */
     atomic_bool running;
+    atomic_bool source_idle; /* source thread: out of the loop, waits for `finish` */
+    bool source_started, watch_started;
     int blame;
 };
 
@@ -173,12 +179,23 @@ void wb_deliver_idle(wb_pipeline *p, wb_pos pos, uint64_t targets);
 /* source_loop.c */
 void *wb_source_thread(void *arg);
 
+/* members.c: the file's targets against the state's. Main, before the threads. */
+wb_code wb_members_open(wb_pipeline *p, const wb_run_options *o, wb_error *err) WB_MUST;
+
+/* watch.c: a thread that asks the server how it is, so that nobody waits for the answer. */
+void *wb_watch_thread(void *arg);
+/* Ask now: JSON members ("\"slot\":\"x\",…"), malloc'd; NULL and err. end, held: may be NULL. */
+char *wb_ask_server(wb_pipeline *p, wb_host *h, wb_pos settled, wb_kept *end, int64_t *held, wb_error *err);
+
 /* deadletter.c: append one poison row and sync it. */
 wb_code wb_dead_letter(wb_pipeline *p, wb_lane *l, const wb_view *v, const wb_change *c, const wb_error *why,
                        wb_error *err) WB_MUST;
 
+/* checkpoint.c: news of all targets into state.db, then what the source may settle. Main thread. */
+wb_code wb_checkpoint(wb_pipeline *p, wb_error *err) WB_MUST;
+
 /* status.c */
-void wb_status_file(wb_pipeline *p); /* main thread, once a second */
+void wb_status_file(wb_pipeline *p, bool running); /* main thread, once a second */
 void wb_json_text(wb_out *o, const char *z); /* a JSON string with its quotes */
 size_t wb_stand_text(const wb_source *s, wb_stand stand, char *out, size_t cap);
 #endif

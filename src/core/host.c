@@ -105,7 +105,10 @@ const struct wb_format *wb_host_format(wb_host *h, const char *name)
 wb_batch *wb_host_take(wb_host *h, size_t need)
 {
     if (!h->p) return wb_batch_loose();
-    return wb_host_stopping(h) ? NULL : wb_pool_take(h->p->pool, need);
+    if (wb_host_stopping(h)) return NULL;
+    for (size_t i = 0; i < h->p->nlanes; i++) /* nobody would get it: do not read the log for nothing */
+        if (h->p->lanes[i].state == WB_LANE_RUNNING) return wb_pool_take(h->p->pool, need);
+    return NULL;
 }
 
 void wb_host_drop(wb_host *h, wb_batch *b)

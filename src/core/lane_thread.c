@@ -393,6 +393,7 @@ static void *lane_main(void *arg)
     }
     drain(l, &t);
     wb_kept_fini(&t.stand);
+    atomic_store(&l->finished, true);
     pthread_mutex_lock(&l->p->mutex);
     pthread_cond_broadcast(&l->p->cond);
     pthread_mutex_unlock(&l->p->mutex);

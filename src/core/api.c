@@ -1,0 +1,165 @@
+/* api.c: walbrook.h: a pipeline as a program holds it. */
+#include <stdio.h>
+
+#include "base/buf.h"
+#include "core/engine.h"
+#include "core/registry.h"
+
+const char *wb_version(void) { return WB_VERSION; }
+
+static wb_pipeline *pipeline_of(wb_config *c, wb_error *err)
+{
+    wb_pipeline *p = calloc(1, sizeof *p);
+    pthread_condattr_t attr;
+    if (!p || wb_host_init(&p->host, p, NULL, "source", err) != WB_OK) {
+        wb_fail(err, WB_E_NOMEM, WB_NEVER, "out of memory");
+        wb_config_free(c);
+        free(p);
+        return NULL;
+    }
+    p->config = c;
+    p->held_bytes = -1;
+    pthread_mutex_init(&p->mutex, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&p->cond, &attr);
+    pthread_cond_init(&p->watch_cond, &attr);
+    pthread_condattr_destroy(&attr);
+    return p;
+}
+
+wb_pipeline *wb_pipeline_load(const char *path, wb_error *err)
+{
+    wb_config *c = NULL;
+    return wb_config_load(path, &c, err) == WB_OK ? pipeline_of(c, err) : NULL;
+}
+
+wb_pipeline *wb_pipeline_parse(const char *yaml, size_t len, const char *dir, bool stateless, wb_error *err)
+{
+    wb_config *c = NULL;
+    if (wb_config_parse(yaml, len, "(text)", dir, &c, err) != WB_OK) return NULL;
+    wb_pipeline *p = pipeline_of(c, err);
+    if (p) p->stateless = stateless;
+    return p;
+}
+
+void wb_pipeline_free(wb_pipeline *p)
+{
+    if (!p) return;
+    wb_host_fini(&p->host);
+    wb_kept_fini(&p->settled);
+    wb_kept_fini(&p->tip);
+    wb_kept_fini(&p->server_end);
+    free(p->facts);
+    pthread_cond_destroy(&p->cond);
+    pthread_cond_destroy(&p->watch_cond);
+    pthread_mutex_destroy(&p->mutex);
+    wb_config_free(p->config);
+    free(p);
+}
+
+const char *wb_pipeline_name(const wb_pipeline *p) { return p->config->engine.name; }
+
+void wb_pipeline_on_log(wb_pipeline *p, wb_log_level level,
+                        void (*fn)(void *arg, wb_log_level level, const char *part, const char *text), void *arg)
+{
+    p->logger = (wb_logger){fn, arg, level};
+}
+
+void wb_pipeline_on_progress(wb_pipeline *p, void (*fn)(void *arg, const char *table, int64_t rows, int64_t total),
+                             void *arg)
+{
+    p->progress = fn;
+    p->progress_arg = arg;
+}
+
+wb_code wb_pipeline_check(wb_pipeline *p, wb_report *report, wb_error *err)
+{
+    wb_config *c = p->config;
+    wb_state *state = NULL;
+    wb_code rc = wb_state_open(c->state_dir, c->engine.name, c->source->head.name, WB_STATE_LOOK, &state, err);
+    if (rc == WB_AGAIN) rc = WB_OK;
+    if (rc != WB_OK) {
+        wb_report_add(report, WB_BAD, err->hint[0] ? err->hint : NULL, "%s", err->message);
+        wb_error_reset(err);
+    }
+    p->state = state;
+    rc = c->source->check ? c->source->check(c->source_ctx, &p->host, report, err) : WB_OK;
+    if (rc != WB_OK) wb_error_where(err, "source");
+    if (rc != WB_OK) p->blame = 's';
+    for (size_t i = 0; rc == WB_OK && i < c->ntargets; i++) {
+        const wb_target_config *t = &c->targets[i];
+        wb_host h;
+        char part[80];
+        snprintf(part, sizeof part, "target %s", t->name);
+        rc = wb_host_init(&h, p, NULL, part, err);
+        if (rc == WB_OK && t->plugin->check) rc = t->plugin->check(t->ctx, &h, report, err);
+        if (rc != WB_OK) wb_error_where(err, "%s", part);
+        if (rc != WB_OK) p->blame = 't';
+        wb_host_fini(&h);
+    }
+    p->state = NULL;
+    wb_state_close(state);
+    return rc;
+}
+
+wb_code wb_pipeline_drop(wb_pipeline *p, void (*say)(void *arg, const char *line), void *arg, wb_error *err)
+{
+    wb_config *c = p->config;
+    char line[4200];
+    int pid = wb_state_running(c->state_dir);
+    if (pid) {
+        wb_fail(err, WB_E_STATE, WB_NEVER, "the pipeline is running (pid %d)", pid);
+        wb_hint(err, "Stop it first.");
+        return WB_E_STATE;
+    }
+    wb_state *state = NULL;
+    wb_code rc = wb_state_open(c->state_dir, c->engine.name, c->source->head.name, WB_STATE_LOOK, &state, err);
+    if (rc != WB_OK && rc != WB_AGAIN) return rc;
+    bool had = state != NULL;
+    p->state = state;
+    rc = c->source->drop ? c->source->drop(c->source_ctx, &p->host, say, arg, err) : WB_OK;
+    p->state = NULL;
+    wb_state_close(state);
+    if (rc != WB_OK) {
+        wb_error_where(err, "source");
+        p->blame = 's';
+        return rc;
+    }
+    rc = wb_state_remove(c->state_dir, err);
+    if (rc == WB_OK && had) {
+        snprintf(line, sizeof line, "removed the state in %s", c->state_dir);
+        say(arg, line);
+    }
+    return rc;
+}
+
+wb_code wb_suggest(const char *url, void (*put)(void *arg, const char *text), void *arg, wb_error *err)
+{
+    /* The URL's scheme names the source. */
+    const wb_source *s = NULL;
+    if (strncmp(url, "postgres://", 11) == 0 || strncmp(url, "postgresql://", 13) == 0) s = wb_find_source("postgres");
+    if (!s || !s->suggest) {
+        wb_fail(err, WB_E_CONFIG, WB_NEVER, "no source for this URL");
+        wb_hint(err, "A URL begins with postgres:// here.");
+        return err->code;
+    }
+    wb_out y = {0};
+    wb_out_z(&y, "name: init\nsource:\n  type: ");
+    wb_out_z(&y, s->head.name);
+    wb_out_z(&y, "\n  url: ");
+    for (const char *c = url; *c; c++) { /* `$` is not a substitution here */
+        if (*c == '$') wb_out_byte(&y, '$');
+        if (c == url) wb_out_byte(&y, '\'');
+        if (*c == '\'') wb_out_byte(&y, '\'');
+        wb_out_byte(&y, *c);
+    }
+    wb_out_z(&y, "'\ntargets:\n  - {type: file, path: '-'}\n");
+    wb_pipeline *p = y.failed ? NULL : wb_pipeline_parse(y.p, y.len, NULL, true, err);
+    wb_out_fini(&y);
+    if (!p) return wb_fail(err, WB_E_CONFIG, WB_NEVER, "the URL cannot be read");
+    wb_code rc = s->suggest(p->config->source_ctx, &p->host, put, arg, err);
+    if (rc != WB_OK) wb_error_where(err, "source");
+    wb_pipeline_free(p);
+    return rc;
+}
