@@ -52,18 +52,30 @@ static const char *last_at(const char *p, const char *end)
     return NULL;
 }
 
+/* "host:port,host:port" or hosts alone? */
+static bool is_host_list(const char *p, const char *end)
+{
+    if (p < end && *p == '[') return true; /* an IPv6 address */
+    for (bool port = false; p < end; p++) {
+        if (*p == ':')
+            port = true;
+        else if (*p == ',')
+            port = false;
+        else if (port && !is_digit(*p))
+            return false;
+    }
+    return true;
+}
+
 /* "user:password@" at the start of p: written without the password. Returns what comes after it. */
 static const char *redact_user(const char *p, const char *end, wb_out *out)
 {
-    const char *stop = p;
+    const char *stop = p, *path_end;
     while (stop < end && !strchr("/?#", *stop)) stop++;
+    for (path_end = stop; path_end < end && *path_end != '?' && *path_end != '#';) path_end++;
     const char *colon = memchr(p, ':', (size_t)(stop - p)), *at = last_at(p, stop);
-    if (!at && colon) {
-        /* No @ before the path: a host with a port, or a password with an unescaped / or ? in it. */
-        const char *q = colon + 1;
-        while (q < stop && (is_digit(*q) || *q == ',')) q++;
-        if (q < stop && *p != '[') at = last_at(stop, end);
-    }
+    /* No @ where it belongs: hosts with ports, or a password with a / or ? in it. */
+    if (!at && colon && (!is_host_list(p, stop) || last_at(stop, path_end))) at = last_at(stop, end);
     if (!at || !colon || colon > at) return p;
     wb_out_put(out, p, (size_t)(colon - p));
     wb_out_z(out, ":***");
