@@ -1,0 +1,108 @@
+/* memo.c: tables by serial, for the transforms. A lookup a run of changes, no allocation once a table is known. */
+#include "transforms/memo.h"
+
+enum { MEMO_MAX = 4096 }; /* table versions; more are made again when they come back */
+
+static size_t slot_of(const wb_memo *m, uint64_t serial)
+{
+    size_t i = (size_t)(serial * 0x9E3779B97F4A7C15u) & (m->cap - 1);
+    while (m->slots[i].serial && m->slots[i].serial != serial) i = (i + 1) & (m->cap - 1);
+    return i;
+}
+
+static void forget(wb_memo *m)
+{
+    for (size_t i = 0; i < m->cap; i++) {
+        wb_table_unref(m->slots[i].out);
+        free(m->slots[i].plan);
+        m->slots[i] = (wb_made){0};
+    }
+    m->n = 0;
+}
+
+static bool grow(wb_memo *m)
+{
+    wb_memo bigger = {.cap = m->cap ? m->cap * 2 : 64};
+    bigger.slots = calloc(bigger.cap, sizeof *bigger.slots);
+    if (!bigger.slots) return false;
+    for (size_t i = 0; i < m->cap; i++)
+        if (m->slots[i].serial) bigger.slots[slot_of(&bigger, m->slots[i].serial)] = m->slots[i];
+    bigger.n = m->n;
+    free(m->slots);
+    *m = bigger;
+    return true;
+}
+
+wb_code wb_memo_of(wb_memo *m, const wb_table *in, wb_make_fn make, void *ctx, const wb_made **out, wb_error *err)
+{
+    if (m->cap) {
+        size_t i = slot_of(m, in->serial);
+        if (WB_LIKELY(m->slots[i].serial == in->serial)) {
+            *out = &m->slots[i];
+            return WB_OK;
+        }
+    }
+    if (m->n >= MEMO_MAX) forget(m);
+    if (m->n * 2 >= m->cap && !grow(m))
+        return wb_fail(err, WB_E_NOMEM, WB_RETRY, "There is not enough memory to transform table %s.%s.",
+                       in->schema.ptr, in->name.ptr);
+    wb_made made = {.serial = in->serial};
+    wb_code code = make(ctx, in, &made, err);
+    if (code) {
+        wb_table_unref(made.out);
+        free(made.plan);
+        return code;
+    }
+    size_t i = slot_of(m, in->serial);
+    m->slots[i] = made;
+    m->n++;
+    *out = &m->slots[i];
+    return WB_OK;
+}
+
+void wb_memo_fini(wb_memo *m)
+{
+    forget(m);
+    free(m->slots);
+    *m = (wb_memo){0};
+}
+
+wb_code wb_retable(wb_memo *m, wb_make_fn make, void *ctx, wb_batch *b, wb_change *changes, size_t n, wb_error *err)
+{
+    const wb_table *last = NULL, *out = NULL;
+    for (size_t i = 0; i < n; i++) {
+        wb_change *c = &changes[i];
+        if (!c->targets || !c->table) continue;
+        if (c->table != last) {
+            const wb_made *made;
+            wb_code code = wb_memo_of(m, c->table, make, ctx, &made, err);
+            if (code) return code;
+            last = c->table;
+            out = made->out;
+            wb_batch_table(b, out);
+        }
+        c->table = out;
+    }
+    return WB_OK;
+}
+
+wb_code wb_table_draft(const wb_table *in, size_t more, wb_table *proto, wb_column **cols, wb_error *err)
+{
+    *proto = *in;
+    *cols = malloc((in->ncols + more + 1) * sizeof **cols);
+    if (!*cols)
+        return wb_fail(err, WB_E_NOMEM, WB_RETRY, "There is not enough memory to transform table %s.%s.",
+                       in->schema.ptr, in->name.ptr);
+    if (in->ncols) memcpy(*cols, in->cols, in->ncols * sizeof **cols);
+    proto->cols = *cols;
+    return WB_OK;
+}
+
+wb_code wb_table_from_draft(const wb_table *proto, wb_column *cols, const wb_table **out, wb_error *err)
+{
+    *out = wb_table_new(proto);
+    free(cols);
+    if (*out) return WB_OK;
+    return wb_fail(err, WB_E_NOMEM, WB_RETRY, "There is not enough memory to transform table %s.%s.", proto->schema.ptr,
+                   proto->name.ptr);
+}
