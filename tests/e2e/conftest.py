@@ -19,6 +19,7 @@ from servers import Database, Server, open_folder  # noqa: E402
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "both: run on the installed PostgreSQL and on 18")
+    config.addinivalue_line("markers", "slow: left out of ./test --quick")
     config.addinivalue_line("markers", "sanitize: in the share that runs with the sanitizer build too")
 
 

@@ -17,7 +17,7 @@ ALARMS = re.compile(r"AddressSanitizer|LeakSanitizer|ThreadSanitizer|UndefinedBe
 def program(build):
     names = {"release": ("WB_BUILD", "build"), "fault": ("WB_BUILD_FAULT", "build-fault")}
     variable, default = names[build]
-    return Path(os.environ.get(variable, ROOT / default)) / "walbrook"
+    return ROOT / os.environ.get(variable, default) / "walbrook"
 
 
 def wait_until(condition, timeout=20, what="", alive=None):
