@@ -12,7 +12,8 @@ typedef struct wb_rd {
 } wb_rd;
 static inline wb_rd wb_rd_of(const void *p, size_t n)
 {
-    return (wb_rd){(const uint8_t *)p, (const uint8_t *)p + n, false};
+    const uint8_t *start = p ? (const uint8_t *)p : (const uint8_t *)""; /* NULL + 0 is undefined */
+    return (wb_rd){start, start + n, false};
 }
 static inline size_t wb_rd_left(const wb_rd *r) { return (size_t)(r->end - r->p); }
 static inline const uint8_t *wb_rd_bytes(wb_rd *r, size_t n) /* a view of n bytes; NULL when short */
@@ -61,11 +62,11 @@ struct wb_out {
 bool wb_out_grow(wb_out *o, size_t more);
 void wb_out_fini(wb_out *o);
 static inline void wb_out_reset(wb_out *o) { o->len = 0; o->failed = false; }
-/* Room for n more bytes; NULL when failed. Write, then add to o->len yourself. */
+/* Room for n more bytes; NULL when failed (or when n is 0 and nothing was ever written). Write, then add to o->len. */
 static inline char *wb_out_room(wb_out *o, size_t n)
 {
     if (WB_UNLIKELY(o->failed || n > o->cap - o->len) && !wb_out_grow(o, n)) return NULL;
-    return o->p + o->len;
+    return (char *)((uintptr_t)o->p + o->len); /* NULL + 0 is undefined */
 }
 static inline void wb_out_put(wb_out *o, const void *p, size_t n)
 {

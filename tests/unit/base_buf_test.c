@@ -62,6 +62,9 @@ static void test_writer_grows(void **state)
 {
     WB_UNUSED(state);
     wb_out o = {0};
+    wb_out_put(&o, NULL, 0);
+    assert_int_equal(o.len, 0);
+    assert_false(o.failed);
     for (int i = 0; i < 10000; i++) wb_out_byte(&o, (char)('a' + i % 26));
     wb_out_z(&o, "end");
     wb_out_str(&o, WB_STR("!"));
