@@ -1,0 +1,13 @@
+begin;
+savepoint one;
+insert into small select -i from generate_series(1, 500) i;
+rollback to one;
+savepoint two;
+insert into small select i from generate_series(1, 500) i;
+release two;
+insert into small select i from generate_series(501, 600) i;
+commit;
+begin;
+insert into small select i from generate_series(1001, 1500) i;
+rollback;
+insert into small values (2000);
