@@ -5,6 +5,7 @@ meson.build), FOLDER (where data goes, default a temporary folder; not a tmpfs, 
 """
 import json
 import os
+import re
 import shutil
 import statistics
 import subprocess
@@ -109,8 +110,8 @@ class Bench:
 
 
 class Ran:
-    def __init__(self, wall, usage):
-        self.wall, self.cpu, self.rss = wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+    def __init__(self, wall, usage, rss):
+        self.wall, self.cpu, self.rss = wall, usage.ru_utime + usage.ru_stime, rss
 
     @property
     def share(self):
@@ -123,13 +124,23 @@ def run(command, env=None, **more):
     with tempfile.TemporaryFile() as err:
         p = subprocess.Popen([str(w) for w in command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=err,
                              env={**os.environ, **(env or {})}, **more)
-        _, status, usage = os.wait4(p.pid, 0)
+        rss, done = 0, 0
+        while not done:  # ru_maxrss would count ours, from before the exec
+            rss = high_water(p.pid) or rss
+            time.sleep(0.005)
+            done, status, usage = os.wait4(p.pid, os.WNOHANG)
         p.returncode = os.waitstatus_to_exitcode(status)
         wall = time.monotonic() - began
         if p.returncode:
             err.seek(0)
             sys.exit(f"bench: {' '.join(str(w) for w in command)} ended with {p.returncode}:\n{err.read().decode()[-3000:]}")
-    return Ran(wall, usage)
+    return Ran(wall, usage, rss)
+
+
+def high_water(pid):
+    """VmHWM in MB; None: it has ended."""
+    found = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
+    return int(found.group(1)) / 1024 if found else None
 
 
 def median(values):
