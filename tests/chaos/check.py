@@ -192,3 +192,34 @@ def check_balance(path):
     total = sum(map(Decimal, rows))
     want(total == BANK_TOTAL, f"the mirror shows part of a transaction: {total} in the bank, not {BANK_TOTAL}")
     return order and order[0]
+
+
+def mutations(lines, rng):
+    """The file with one thing wrong in it: each must be found, or the checks above are worth nothing."""
+    def one(table, event):
+        found = [i for i, text in enumerate(lines) if f'"table_name":"{table}"'.encode() in text and f'"event_type":"{event}"'.encode() in text]
+        want(len(found) > 1, f"too few {event} of {table} to prove the checks with")
+        return found
+
+    at = rng.choice(one("t_int", "UPDATE"))
+    yield "a change is missing", lines[:at] + lines[at + 1:]
+    yield "a change comes twice", lines[:at] + [lines[at]] + lines[at:]
+    order = one("t_order", "UPDATE")
+    a, b = order[len(order) // 2 - 1], order[len(order) // 2]
+    yield "two changes are swapped", lines[:a] + [lines[b]] + lines[a + 1:b] + [lines[a]] + lines[b + 1:]
+    at = rng.choice(one("t_bank", "UPDATE"))
+    yield "a value is wrong", lines[:at] + [lines[at].replace(b'"balance":"', b'"balance":"9')] + lines[at + 1:]
+
+
+def prove(db, path, rng):
+    lines = path.read_bytes().splitlines(keepends=True)
+    spoilt = path.with_suffix(".spoilt")
+    for what, text in mutations(lines, rng):
+        spoilt.write_bytes(b"".join(text))
+        try:
+            check_file(db, spoilt)
+        except Wrong:
+            continue
+        finally:
+            spoilt.unlink()
+        raise Wrong(f"the check does not see it when {what}")
