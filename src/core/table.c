@@ -12,6 +12,12 @@ static atomic_ullong next_serial = 1;
 
 static size_t room_for(wb_str s) { return s.len + 1; }
 
+/* What a name is at the source, when nobody says. */
+static wb_str or_else(wb_str source_name, wb_str name) { return source_name.ptr ? source_name : name; }
+
+/* A name before any rename is the name itself when nothing else is said. */
+static wb_str either(wb_str a, wb_str b) { return a.ptr ? a : b; }
+
 static size_t value_room(const wb_value *v)
 {
     bool pointed = v->kind > WB_NULL && ((v->flags & WB_V_TEXT) || v->kind == WB_BYTES || v->kind == WB_DOCUMENT);
@@ -30,11 +36,11 @@ static wb_str put_str(char **at, wb_str s)
 wb_table *wb_table_new(const wb_table *proto)
 {
     size_t bytes = sizeof(counted_table) + proto->ncols * sizeof(wb_column) + proto->nkey * sizeof(uint16_t);
-    bytes += room_for(proto->schema) + room_for(proto->name) + room_for(proto->source_schema) +
-             room_for(proto->source_name) + room_for(proto->route);
+    bytes += room_for(proto->schema) + room_for(proto->name) + room_for(or_else(proto->source_schema, proto->schema)) +
+             room_for(or_else(proto->source_name, proto->name)) + room_for(proto->route);
     for (uint32_t i = 0; i < proto->ncols; i++) {
         const wb_column *c = &proto->cols[i];
-        bytes += room_for(c->name) + room_for(c->source_name) + room_for(c->type) + value_room(&c->missing);
+        bytes += room_for(c->name) + room_for(or_else(c->source_name, c->name)) + room_for(c->type) + value_room(&c->missing);
     }
     counted_table *ct = malloc(bytes);
     if (!ct) return NULL;
@@ -49,8 +55,8 @@ wb_table *wb_table_new(const wb_table *proto)
     t->serial = atomic_fetch_add_explicit(&next_serial, 1, memory_order_relaxed);
     t->schema = put_str(&at, proto->schema);
     t->name = put_str(&at, proto->name);
-    t->source_schema = put_str(&at, proto->source_schema.ptr ? proto->source_schema : proto->schema);
-    t->source_name = put_str(&at, proto->source_name.ptr ? proto->source_name : proto->name);
+    t->source_schema = put_str(&at, or_else(proto->source_schema, proto->schema));
+    t->source_name = put_str(&at, or_else(proto->source_name, proto->name));
     t->route = put_str(&at, proto->route);
     t->cols = cols;
     t->key = key;
@@ -59,7 +65,7 @@ wb_table *wb_table_new(const wb_table *proto)
         const wb_column *from = &proto->cols[i];
         cols[i] = *from;
         cols[i].name = put_str(&at, from->name);
-        cols[i].source_name = put_str(&at, from->source_name.ptr ? from->source_name : from->name);
+        cols[i].source_name = put_str(&at, or_else(from->source_name, from->name));
         cols[i].type = put_str(&at, from->type);
         if (value_room(&from->missing))
             cols[i].missing.as.ptr = put_str(&at, (wb_str){from->missing.as.ptr, from->missing.len}).ptr;
