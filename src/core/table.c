@@ -15,9 +15,6 @@ static size_t room_for(wb_str s) { return s.len + 1; }
 /* What a name is at the source, when nobody says. */
 static wb_str or_else(wb_str source_name, wb_str name) { return source_name.ptr ? source_name : name; }
 
-/* A name before any rename is the name itself when nothing else is said. */
-static wb_str either(wb_str a, wb_str b) { return a.ptr ? a : b; }
-
 static size_t value_room(const wb_value *v)
 {
     bool pointed = v->kind > WB_NULL && ((v->flags & WB_V_TEXT) || v->kind == WB_BYTES || v->kind == WB_DOCUMENT);
