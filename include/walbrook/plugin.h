@@ -137,7 +137,8 @@ WB_API wb_code wb_host_poison(wb_host *h, wb_ticket t, const wb_view *v, const w
 
 typedef struct wb_resume {
     wb_pos pos;     /* where the stream goes on; len 0: no target has a position yet                */
-    uint64_t fresh; /* targets that have nothing: they get the snapshot (if any), or idle(start)    */
+    uint64_t fresh; /* targets that have nothing: they get the snapshot; without one, idle(start) where `start`
+                     * is where the server's log begins for us, and the stream opens there, before pos     */
     bool again;     /* a reconnect inside one run                                                   */
 } wb_resume;
 

@@ -181,11 +181,36 @@ static wb_code session(loop *o, wb_error *err)
         if (rc == WB_OK) rc = o->source->read(o->ctx, 100, err);
     }
     if (quitting(o)) return WB_OK;
+    if (rc == WB_END) return rc; /* stays open for the last settle */
     o->source->close(o->ctx);
     pthread_mutex_lock(&p->mutex);
     p->source_open = false;
     pthread_mutex_unlock(&p->mutex);
     return rc == WB_AGAIN ? WB_OK : rc;
+}
+
+static void say_ended(wb_pipeline *p, bool ended)
+{
+    pthread_mutex_lock(&p->mutex);
+    p->source_ended = ended;
+    pthread_cond_broadcast(&p->cond);
+    pthread_mutex_unlock(&p->mutex);
+}
+
+/* Nothing more comes; a target that was down may still want what it missed. false: the end. */
+static bool wait_at_end(loop *o)
+{
+    wb_pipeline *p = o->p;
+    wb_error err = {0};
+    say_ended(p, true);
+    while (!quitting(o) && !atomic_load(&p->reopen)) {
+        wait_for_work(o, 100);
+        (void)!settle(o, &err);
+    }
+    if (quitting(o)) return false;
+    say_ended(p, false);
+    o->source->close(o->ctx);
+    return true;
 }
 
 void *wb_source_thread(void *arg)
@@ -197,10 +222,7 @@ void *wb_source_thread(void *arg)
         wb_code rc = session(&o, &err);
         if (rc == WB_OK) continue;
         if (rc == WB_END) {
-            pthread_mutex_lock(&p->mutex);
-            p->source_ended = true;
-            pthread_cond_broadcast(&p->cond);
-            pthread_mutex_unlock(&p->mutex);
+            if (wait_at_end(&o)) continue;
             break;
         }
         if (err.code == WB_OK) wb_fail(&err, rc, WB_RECONNECT, "the source failed without a word");

@@ -1,0 +1,380 @@
+/* scripted.h: a source that plays a known log and a target that misbehaves on purpose, for tests of the engine.
+ * The log: transaction n (from 1) has `rows(n)` changes; its position is 8 big-endian bytes of 10 n. Included by tests. */
+#ifndef WB_TEST_SCRIPTED_H
+#define WB_TEST_SCRIPTED_H
+#include <pthread.h>
+#include <stdio.h>
+
+#include "base/base.h"
+#include "base/clock.h"
+#include "walbrook/plugin.h"
+
+static inline uint32_t test_random(uint64_t *s)
+{
+    *s = *s * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(*s >> 33);
+}
+
+/* ---------------------------------------------------------------- the log */
+
+typedef struct script {
+    uint64_t seed;
+    uint64_t transactions; /* then: end */
+    unsigned snapshot_rows;
+    bool endless;          /* idle instead of end */
+    unsigned break_one_in; /* of reads: the connection breaks */
+    uint64_t settled;      /* what the source was told to forget */
+    unsigned opens, snapshots;
+    bool lost;             /* settled passed something that somebody lacked */
+} script;
+static script the_script;
+
+static inline unsigned rows_of(uint64_t n) { return n % 7 == 0 ? 23 : (unsigned)(n % 4) + 1; }
+
+typedef struct scripted {
+    int64_t snapshot;
+    wb_host *h;
+    uint64_t next, ordinal; /* the next change */
+    uint64_t fresh;
+    uint64_t rnd;
+    wb_table *table;
+} scripted;
+
+static inline uint64_t pos_number(wb_pos p)
+{
+    uint64_t v = 0;
+    for (size_t i = 0; i < p.len; i++) v = v << 8 | ((const uint8_t *)p.ptr)[i];
+    return v;
+}
+static inline wb_pos pos_in(wb_batch *b, uint64_t v)
+{
+    uint8_t bytes[8];
+    for (int i = 0; i < 8; i++) bytes[i] = (uint8_t)(v >> (56 - 8 * i));
+    return (wb_pos){wb_batch_copy(b, bytes, 8), 8};
+}
+
+static wb_table *scripted_table(void)
+{
+    static const uint16_t key[] = {0, 1};
+    wb_column cols[2] = {{.name = WB_STR("txn"), .type = WB_STR("bigint"), .id = 1, .kind = WB_INT, .flags = WB_COL_KEY},
+                         {.name = WB_STR("ordinal"), .type = WB_STR("bigint"), .id = 2, .kind = WB_INT, .flags = WB_COL_KEY}};
+    wb_table t = {.id = 1, .schema = WB_STR("public"), .name = WB_STR("t"), .ncols = 2, .nkey = 2, .cols = cols, .key = key};
+    return wb_table_new(&t);
+}
+
+static wb_code scripted_open(void *ctx, wb_host *h, const wb_resume *r, wb_error *err)
+{
+    scripted *s = ctx;
+    s->h = h;
+    s->rnd = the_script.seed + the_script.opens++ * 977;
+    uint64_t at = r->pos.len ? pos_number(r->pos) : 0;
+    if (r->pos.len && at < the_script.settled) return wb_fail(err, WB_E_GAP, WB_NEVER, "the log before %llu is gone", (unsigned long long)the_script.settled);
+    if (!r->pos.len && the_script.settled) the_script.lost = true;
+    s->fresh = r->fresh;
+    s->next = at / 10 + 1;
+    s->ordinal = 0;
+    if (!s->table) s->table = scripted_table();
+    if (r->fresh) s->next = 1; /* the snapshot of this script is always of position 1 */
+    if (r->fresh && !the_script.snapshot_rows) { /* snapshot: never: from where the log begins for us */
+        uint8_t start[8] = {0, 0, 0, 0, 0, 0, 0, 1};
+        wb_host_idle(h, (wb_pos){start, 8}, r->fresh);
+        s->fresh = 0;
+    }
+    return WB_OK;
+}
+
+static void scripted_row(scripted *s, wb_batch *b, wb_op op, uint64_t txn, uint64_t ordinal)
+{
+    wb_change *c = wb_batch_change(b);
+    wb_value *v = wb_batch_values(b, 2);
+    v[0] = (wb_value){.kind = WB_INT, .as.i = (int64_t)txn};
+    v[1] = (wb_value){.kind = WB_INT, .as.i = (int64_t)ordinal};
+    c->op = (uint8_t)op;
+    c->table = s->table;
+    c->after = v;
+    c->ordinal = ordinal;
+    wb_batch_table(b, s->table);
+}
+
+/* Rows of the snapshot are transaction 0; its end is position 1. */
+static wb_code scripted_snapshot(scripted *s, wb_error *err)
+{
+    the_script.snapshots++;
+    for (unsigned at = 0; at <= the_script.snapshot_rows;) {
+        wb_batch *b = wb_host_take(s->h, 100);
+        if (!b) {
+            if (wb_host_stopping(s->h)) return WB_AGAIN;
+            wb_sleep_us(200);
+            continue;
+        }
+        wb_batch_set_targets(b, s->fresh);
+        if (at == 0) wb_batch_set_reset(b);
+        wb_txn *t = wb_batch_txn(b);
+        t->flags = WB_TXN_SNAPSHOT | (at == 0 ? WB_TXN_BEGIN : 0);
+        for (unsigned n = 0; n < 5 && at < the_script.snapshot_rows; n++, at++) scripted_row(s, b, WB_READ, 0, at);
+        if (at == the_script.snapshot_rows) {
+            t->flags |= WB_TXN_END;
+            t->end = pos_in(b, 1);
+            at++;
+        }
+        wb_code rc = wb_host_put(s->h, b, err);
+        if (rc != WB_OK) return rc;
+        if (the_script.break_one_in && test_random(&s->rnd) % (the_script.break_one_in * 2) == 0)
+            return wb_fail(err, WB_E_NET, WB_RECONNECT, "the script breaks the snapshot");
+    }
+    s->fresh = 0;
+    return WB_OK;
+}
+
+static wb_code scripted_read(void *ctx, int ms, wb_error *err)
+{
+    scripted *s = ctx;
+    if (s->fresh) return scripted_snapshot(s, err);
+    if (the_script.break_one_in && test_random(&s->rnd) % the_script.break_one_in == 0)
+        return wb_fail(err, WB_E_NET, WB_RECONNECT, "the script breaks the connection");
+    if (s->next > the_script.transactions) {
+        if (the_script.endless) wb_sleep_us(WB_MIN(ms, 5) * 1000);
+        return the_script.endless ? WB_AGAIN : WB_END;
+    }
+    wb_batch *b = wb_host_take(s->h, 100);
+    if (!b) {
+        wb_sleep_us(200);
+        return WB_AGAIN;
+    }
+    unsigned many = test_random(&s->rnd) % 40 + 1;
+    while (many-- && s->next <= the_script.transactions) {
+        wb_txn *t = wb_batch_last_txn(b);
+        if (!t || (t->flags & WB_TXN_END)) {
+            t = wb_batch_txn(b);
+            t->at = pos_in(b, s->next * 10 - 1);
+            t->commit_us = (int64_t)s->next;
+            t->flags = s->ordinal == 0 ? WB_TXN_BEGIN : 0;
+        }
+        scripted_row(s, b, WB_INSERT, s->next, s->ordinal++);
+        if (s->ordinal == rows_of(s->next)) {
+            t = wb_batch_last_txn(b);
+            t->flags |= WB_TXN_END;
+            t->end = pos_in(b, s->next * 10);
+            s->next++;
+            s->ordinal = 0;
+        }
+    }
+    return wb_host_put(s->h, b, err);
+}
+
+static wb_code scripted_settle(void *ctx, wb_pos pos, wb_error *err)
+{
+    WB_UNUSED(ctx);
+    WB_UNUSED(err);
+    if (pos_number(pos) < the_script.settled) the_script.lost = true; /* never backwards */
+    the_script.settled = pos_number(pos);
+    return WB_OK;
+}
+static bool scripted_holds(wb_pos pos, const wb_txn *t) { return pos_number(pos) > pos_number(t->at); }
+static int scripted_compare(wb_pos a, wb_pos b)
+{
+    uint64_t x = pos_number(a), y = pos_number(b);
+    return (x > y) - (x < y);
+}
+static void scripted_meet(wb_pos a, wb_pos b, void *out, size_t cap, size_t *len)
+{
+    wb_pos m = scripted_compare(a, b) < 0 ? a : b;
+    *len = WB_MIN(m.len, cap);
+    memcpy(out, m.ptr, *len);
+}
+static size_t scripted_render(wb_pos p, char *out, size_t cap)
+{
+    return (size_t)snprintf(out, cap, "%llu", (unsigned long long)pos_number(p));
+}
+static wb_code scripted_tip(void *ctx, wb_host *h, void *out, size_t cap, size_t *len, wb_error *err)
+{
+    WB_UNUSED(ctx), WB_UNUSED(h), WB_UNUSED(cap), WB_UNUSED(err);
+    uint64_t v = the_script.transactions * 10;
+    for (int i = 0; i < 8; i++) ((uint8_t *)out)[i] = (uint8_t)(v >> (56 - 8 * i));
+    *len = 8;
+    return WB_OK;
+}
+static void scripted_interrupt(void *ctx) { WB_UNUSED(ctx); }
+static void scripted_close(void *ctx)
+{
+    scripted *s = ctx;
+    wb_table_unref(s->table);
+    s->table = NULL;
+}
+static const wb_option scripted_options[] = {{.name = NULL}};
+static const wb_source scripted_source = {
+    .head = {.kind = WB_SOURCE, .name = "scripted", .brief = "a known log", .options = scripted_options, .ctx_size = sizeof(scripted)},
+    .open = scripted_open, .read = scripted_read, .settle = scripted_settle, .holds = scripted_holds,
+    .compare = scripted_compare, .meet = scripted_meet, .tip = scripted_tip, .render = scripted_render,
+    .interrupt = scripted_interrupt, .close = scripted_close};
+
+/* ---------------------------------------------------------------- the target */
+
+typedef struct seen {
+    uint64_t txn, ordinal;
+} seen;
+
+/* What survives its own "crash": one for each target name. */
+typedef struct vault {
+    char name[16];
+    bool keeps;       /* it keeps a stand beside the data */
+    unsigned trouble; /* one call in so many goes wrong; 0: never */
+    bool blocked;     /* takes nothing */
+    seen *rows;
+    size_t n, cap;
+    bool has_stand;
+    uint8_t pos[16];
+    size_t pos_len;
+    uint64_t ordinal, epoch;
+    size_t resets, opens, commits, torn; /* torn: a commit that was not at the end of a transaction */
+    uint64_t answered_twice;
+} vault;
+static vault vaults[4];
+
+typedef struct pending {
+    wb_ticket t;
+    uint8_t pos[16];
+    size_t pos_len;
+    uint64_t ordinal;
+    bool ends;
+} pending;
+
+typedef struct shaky {
+    const char *vault_name;
+    wb_host *h;
+    vault *v;
+    uint64_t rnd, epoch;
+    seen *rows; /* written, not committed */
+    size_t n, cap;
+    pending tickets[512];
+    size_t ntickets;
+    bool reset;
+    uint8_t stand[16];
+    atomic_bool interrupted;
+} shaky;
+
+static inline vault *vault_named(const char *name)
+{
+    for (size_t i = 0; i < WB_COUNT(vaults); i++)
+        if (strcmp(vaults[i].name, name) == 0) return &vaults[i];
+    return NULL;
+}
+
+static bool trouble(shaky *s) { return s->v->trouble && test_random(&s->rnd) % s->v->trouble == 0; }
+
+static wb_code shaky_open(void *ctx, wb_host *h, wb_open *o, wb_error *err)
+{
+    shaky *s = ctx;
+    s->h = h;
+    s->v = vault_named(s->vault_name);
+    s->rnd = the_script.seed * 31 + s->v->opens++;
+    atomic_store(&s->interrupted, false);
+    s->n = s->ntickets = 0;
+    s->reset = false;
+    if (s->v->blocked || (s->v->trouble && test_random(&s->rnd) % 4 == 0))
+        return wb_fail(err, WB_E_NET, WB_RETRY, "the shaky target does not open");
+    if (o->epoch < s->v->epoch) return wb_fail(err, WB_E_FENCED, WB_NEVER, "an older epoch");
+    s->epoch = s->v->epoch = o->epoch;
+    if (s->v->keeps) {
+        o->keeps = true;
+        o->own = s->v->has_stand;
+        memcpy(s->stand, s->v->pos, s->v->pos_len);
+        o->stand = (wb_stand){{s->stand, s->v->pos_len}, s->v->ordinal};
+    }
+    return WB_OK;
+}
+
+static void remember(seen **rows, size_t *n, size_t *cap, seen one)
+{
+    if (*n == *cap) {
+        *cap = *cap ? *cap * 2 : 256;
+        *rows = realloc(*rows, *cap * sizeof **rows);
+    }
+    (*rows)[(*n)++] = one;
+}
+
+static wb_code shaky_commit(shaky *s, wb_error *err)
+{
+    if (!s->ntickets) return WB_OK;
+    if (trouble(s)) { /* it rolls back: everything that it took is void */
+        wb_fail(err, WB_E_SERVER, WB_RECONNECT, "the shaky target lost its transaction");
+        for (size_t i = 0; i < s->ntickets; i++) wb_host_done(s->h, s->tickets[i].t, err);
+        s->ntickets = s->n = 0;
+        return err->code;
+    }
+    vault *v = s->v;
+    if (s->reset) {
+        v->n = 0;
+        v->resets++;
+    }
+    s->reset = false;
+    for (size_t i = 0; i < s->n; i++) remember(&v->rows, &v->n, &v->cap, s->rows[i]);
+    const pending *last = &s->tickets[s->ntickets - 1];
+    if (!last->ends) v->torn++;
+    memcpy(v->pos, last->pos, last->pos_len);
+    v->pos_len = last->pos_len;
+    v->ordinal = last->ordinal;
+    v->has_stand = true;
+    v->commits++;
+    s->n = 0;
+    size_t n = s->ntickets;
+    s->ntickets = 0;
+    if (trouble(s)) { /* committed, and the answer is lost */
+        wb_fail(err, WB_E_NET, WB_RECONNECT, "the shaky target's answer is lost");
+        for (size_t i = 0; i < n; i++) wb_host_done(s->h, s->tickets[i].t, err);
+        return err->code;
+    }
+    for (size_t i = n; i-- > 0;) wb_host_done(s->h, s->tickets[i].t, NULL); /* in any order */
+    return WB_OK;
+}
+
+static wb_code shaky_write(void *ctx, const wb_view *v, wb_ticket t, wb_error *err)
+{
+    shaky *s = ctx;
+    if (atomic_load(&s->interrupted)) return wb_fail(err, WB_E_STOPPED, WB_RECONNECT, "interrupted");
+    if (s->v->blocked) return WB_AGAIN;
+    if (trouble(s)) return wb_fail(err, WB_E_NET, WB_RETRY, "the shaky target is busy");
+    if (trouble(s)) return WB_AGAIN;
+    if (s->ntickets == WB_COUNT(s->tickets)) return WB_AGAIN;
+    if (v->flags & WB_BATCH_RESET) {
+        s->reset = true;
+        s->n = 0;
+    }
+    size_t i = 0;
+    for (const wb_change *c; (c = wb_view_next(v, &i));)
+        remember(&s->rows, &s->n, &s->cap, (seen){(uint64_t)c->after[0].as.i, (uint64_t)c->after[1].as.i});
+    pending *p = &s->tickets[s->ntickets++];
+    *p = (pending){.t = t, .pos_len = v->stand.pos.len, .ordinal = v->stand.ordinal, .ends = v->ends_txn};
+    if (v->stand.pos.len) memcpy(p->pos, v->stand.pos.ptr, v->stand.pos.len);
+    wb_host_free(s->h, t);
+    return WB_OK;
+}
+
+static wb_code shaky_flush(void *ctx, int ms, wb_error *err)
+{
+    shaky *s = ctx;
+    if (s->v->blocked) return s->ntickets ? WB_AGAIN : WB_OK;
+    if (ms >= 0 && s->ntickets && s->ntickets < 3 && test_random(&s->rnd) % 2) return WB_AGAIN;
+    return shaky_commit(s, err);
+}
+static void shaky_interrupt(void *ctx) { atomic_store(&((shaky *)ctx)->interrupted, true); }
+static void shaky_close(void *ctx)
+{
+    shaky *s = ctx;
+    free(s->rows);
+    s->rows = NULL;
+    s->n = s->cap = s->ntickets = 0;
+}
+static wb_code shaky_destination(void *ctx, char *out, size_t cap)
+{
+    snprintf(out, cap, "%s", ((shaky *)ctx)->vault_name);
+    return WB_OK;
+}
+static const wb_option shaky_options[] = {
+    {.name = "vault", .type = WB_OPT_STRING, .offset = offsetof(shaky, vault_name), .flags = WB_OPT_REQUIRED, .brief = "where it keeps"},
+    {.name = NULL}};
+static const wb_target shaky_target = {
+    .head = {.kind = WB_TARGET, .name = "shaky", .brief = "misbehaves", .options = shaky_options, .ctx_size = sizeof(shaky)},
+    .open = shaky_open, .write = shaky_write, .flush = shaky_flush, .destination = shaky_destination,
+    .interrupt = shaky_interrupt, .close = shaky_close};
+#endif
