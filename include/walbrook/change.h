@@ -189,6 +189,7 @@ WB_API void *wb_batch_alloc(wb_batch *b, size_t bytes);                 /* 16-by
 WB_API const char *wb_batch_copy(wb_batch *b, const void *p, size_t n); /* n bytes, not terminated */
 WB_API wb_value *wb_batch_values(wb_batch *b, size_t n);                /* n values, all ABSENT    */
 WB_API wb_change *wb_batch_change(wb_batch *b); /* appends one, zeroed, its txn = the last txn     */
+WB_API wb_change *wb_batch_last_change(wb_batch *b); /* NULL when there is none; valid until the next one  */
 WB_API wb_txn *wb_batch_txn(wb_batch *b);       /* appends one, zeroed; valid until the next call  */
 WB_API wb_txn *wb_batch_last_txn(wb_batch *b);  /* NULL when there is none                         */
 WB_API void wb_batch_table(wb_batch *b, const wb_table *t); /* the batch holds a reference; cheap when repeated */

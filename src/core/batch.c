@@ -97,6 +97,8 @@ wb_change *wb_batch_change(wb_batch *b)
     return c;
 }
 
+wb_change *wb_batch_last_change(wb_batch *b) { return b->nchanges ? &b->changes[b->nchanges - 1] : NULL; }
+
 wb_txn *wb_batch_txn(wb_batch *b)
 {
     static _Thread_local wb_txn dummy;
