@@ -25,7 +25,7 @@ alter table t_full replica identity full;
 create table t_code (id int primary key, code text not null unique, v text, seq bigint not null);
 alter table t_code replica identity using index t_code_code_key;
 create table t_insert (a int, b text, seq bigint not null);
-create table "T odd" ("Id" smallint primary key, "Select" text, "a,""b" time, seq bigint not null);
+create table "T odd" ("Id" smallint primary key, "Select" text, "a,'b" time, seq bigint not null);
 create table t_bank (id int primary key, balance numeric not null, seq bigint not null);
 create table t_order (id int primary key, n bigint not null, seq bigint not null);
 create table ledger (seq bigint primary key, writer int not null, tbl text, op text not null, n int not null, keys text,
@@ -105,7 +105,7 @@ TABLES = [
     Table("t_full", [], {"a": "int", "b": "text", "v": "text"}, ops="iud"),
     Table("t_code", ["code"], {"id": None, "v": "text"}, lambda n: [f"code {n}"]),
     Table("t_insert", [], {"a": "int", "b": "text"}, ops="i"),
-    Table("T odd", ["Id"], {"Select": "text", 'a,"b': "time"}, lambda n: [n]),
+    Table("T odd", ["Id"], {"Select": "text", "a,'b": "time"}, lambda n: [n]),
 ]
 BY_NAME = {t.name: t for t in TABLES}
 ALL = [t.name for t in TABLES] + ["t_bank", "t_order", "ledger"]
@@ -131,6 +131,7 @@ class Writer(threading.Thread):
         self.done = threading.Event()
         self.committed = self.rolled = self.lost = 0
         self.fatal = None
+        self.no_truncate = False
 
     def run(self):
         c = None
@@ -261,6 +262,8 @@ class Writer(threading.Thread):
         self.note(cur, t.name, "D", f"delete from {t.sql} where {where} returning {', '.join(quoted(c) + '::text' for c in names)}", params, names)
 
     def truncate(self, cur):
+        if self.no_truncate:
+            return
         for t in self.rng.sample([t for t in TABLES if t.name not in ("t_int",)], self.rng.choice([1, 1, 2])):
             self.note(cur, t.name, "T", f"truncate {t.sql}", {}, [])
 
