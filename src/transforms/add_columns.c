@@ -4,8 +4,16 @@
 #include "transforms/memo.h"
 #include "transforms/operations.h"
 
-typedef enum clock_as { AS_SECONDS, AS_MICROS, AS_ISO } clock_as;
-typedef enum added { ADD_CLOCK, ADD_OPERATION, ADD_PIPELINE, ADD_POSITION, ADD_TRANSACTION, ADD_CONSTANT } added;
+typedef enum added {
+    ADD_SECONDS,
+    ADD_MICROS,
+    ADD_ISO,
+    ADD_OPERATION,
+    ADD_PIPELINE,
+    ADD_POSITION,
+    ADD_TRANSACTION,
+    ADD_CONSTANT
+} added;
 
 typedef struct addition {
     added what;
@@ -14,9 +22,7 @@ typedef struct addition {
 } addition;
 
 typedef struct add_ctx {
-    const char *clock, *operation, *pipeline_column, *position, *transaction; /* options: names of columns */
-    int clock_as;
-    const wb_node *constants;
+    const wb_node *columns; /* option: names to what they hold */
 
     const char *pipeline;
     wb_arena arena; /* open to close */
@@ -28,6 +34,28 @@ typedef struct add_ctx {
 
 enum { PG_BOOL = 16, PG_INT8 = 20, PG_TEXT = 25, PG_NUMERIC = 1700, PG_TIMESTAMPTZ = 1184 };
 
+/* What a column can hold beside a constant. */
+static const struct {
+    const char *word;
+    added what;
+    wb_kind kind;
+    const char *type;
+    uint32_t oid;
+} words[] =
+    {
+        {"event_timestamp", ADD_SECONDS, WB_INT, "bigint", PG_INT8},
+        {"operation", ADD_OPERATION, WB_TEXT, "text", PG_TEXT},
+        {"pipeline", ADD_PIPELINE, WB_TEXT, "text", PG_TEXT},
+        {"position", ADD_POSITION, WB_INT, "bigint", PG_INT8},
+        {"transaction", ADD_TRANSACTION, WB_TEXT, "text", PG_TEXT},
+},
+  clocks[] = {
+      {"seconds", ADD_SECONDS, WB_INT, "bigint", PG_INT8},
+      {"us", ADD_MICROS, WB_INT, "bigint", PG_INT8},
+      {"micros", ADD_MICROS, WB_INT, "bigint", PG_INT8},
+      {"iso", ADD_ISO, WB_TIMESTAMPTZ, "timestamp with time zone", PG_TIMESTAMPTZ},
+};
+
 static wb_value text_value(wb_kind kind, const char *z)
 {
     return (wb_value){.kind = (uint8_t)kind, .flags = WB_V_TEXT, .len = (uint32_t)strlen(z), .as.ptr = z};
@@ -35,7 +63,6 @@ static wb_value text_value(wb_kind kind, const char *z)
 
 static void add(add_ctx *x, added what, const char *name, wb_kind kind, const char *type, uint32_t oid, wb_value value)
 {
-    if (!name) return;
     wb_str z = wb_str_of(name);
     x->all[x->n++] = (addition){
         .what = what,
@@ -85,44 +112,67 @@ static void add_constant(add_ctx *x, const char *name, const wb_node *n)
         add(x, ADD_CONSTANT, name, WB_TEXT, "text", PG_TEXT, text_value(WB_TEXT, z));
 }
 
-static wb_code add_constants(add_ctx *x, wb_error *err)
+/* ---------------------------------------------------------------- reading the option */
+
+static wb_code unknown_word(const wb_node *n, bool clock, wb_error *err)
 {
-    const wb_node *map = x->constants;
-    if (wb_node_null(map)) return WB_OK;
-    for (size_t i = 0; i < map->n; i++) {
-        if (map->pairs[i].value->kind != WB_NODE_SCALAR)
-            return wb_node_fail(map->pairs[i].value, err, "add_columns: a constant is one plain value.");
-        add_constant(x, map->pairs[i].key, map->pairs[i].value);
-    }
-    return WB_OK;
+    const char *names[WB_COUNT(words) + 2] = {0};
+    size_t count = clock ? WB_COUNT(clocks) : WB_COUNT(words);
+    for (size_t i = 0; i < count; i++) names[i] = clock ? clocks[i].word : words[i].word;
+    if (n->kind != WB_NODE_SCALAR || wb_node_null(n))
+        return wb_node_fail(n, err, "add_columns: %s is missing here.",
+                            clock ? "seconds, us or iso" : "what the column holds");
+    wb_code code = wb_node_fail(n, err, "add_columns: there is no %s \"%.60s\".",
+                                clock ? "way to write the time" : "column content", n->secret ? "***" : n->text);
+    const char *near = n->secret ? NULL : wb_nearest(n->text, names);
+    if (near) wb_hint(err, "Did you mean \"%s\"?", near);
+    if (clock)
+        wb_hint(err, "The ways are seconds, us (microseconds) and iso.");
+    else
+        wb_hint(err, "There are event_timestamp, operation, pipeline, position and transaction; a constant is "
+                     "written {value: ...}.");
+    return code;
 }
 
-static wb_code add_all(add_ctx *x, wb_error *err)
+static wb_code add_word(add_ctx *x, const char *name, const wb_node *n, bool clock, wb_error *err)
 {
-    const wb_value none = {0};
-    bool iso = x->clock_as == AS_ISO;
-    add(x, ADD_CLOCK, x->clock, iso ? WB_TIMESTAMPTZ : WB_INT, iso ? "timestamp with time zone" : "bigint",
-        iso ? PG_TIMESTAMPTZ : PG_INT8, none);
-    add(x, ADD_OPERATION, x->operation, WB_TEXT, "text", PG_TEXT, none);
-    add(x, ADD_PIPELINE, x->pipeline_column, WB_TEXT, "text", PG_TEXT,
-        text_value(WB_TEXT, x->pipeline ? x->pipeline : ""));
-    add(x, ADD_POSITION, x->position, WB_INT, "bigint", PG_INT8, none);
-    add(x, ADD_TRANSACTION, x->transaction, WB_TEXT, "text", PG_TEXT, none);
-    wb_code code = add_constants(x, err);
-    if (code) return code;
-    if (!x->n) {
-        code = wb_fail(err, WB_E_CONFIG, WB_NEVER, "This add_columns adds nothing.");
-        wb_hint(err, "Write for example {event_timestamp: changed_at}.");
-        return code;
+    size_t count = clock ? WB_COUNT(clocks) : WB_COUNT(words);
+    for (size_t i = 0; i < count && n->kind == WB_NODE_SCALAR; i++) {
+        bool found = strcmp(n->text, clock ? clocks[i].word : words[i].word) == 0;
+        if (!found) continue;
+        added what = clock ? clocks[i].what : words[i].what;
+        wb_value ready = {0};
+        if (what == ADD_PIPELINE) ready = text_value(WB_TEXT, x->pipeline ? x->pipeline : "");
+        if (clock)
+            add(x, what, name, clocks[i].kind, clocks[i].type, clocks[i].oid, ready);
+        else
+            add(x, what, name, words[i].kind, words[i].type, words[i].oid, ready);
+        return WB_OK;
     }
-    for (size_t i = 0; i < x->n; i++) {
-        if (!x->all[i].column.name.len) return wb_fail(err, WB_E_CONFIG, WB_NEVER, "add_columns: a name is empty.");
-        for (size_t k = 0; k < i; k++)
-            if (wb_str_eq(x->all[i].column.name, x->all[k].column.name))
-                return wb_fail(err, WB_E_CONFIG, WB_NEVER, "add_columns: two columns have the name \"%.60s\".",
-                               x->all[i].column.name.ptr);
+    return unknown_word(n, clock, err);
+}
+
+/* NAME: operation, NAME: {event_timestamp: us}, NAME: {value: eu} */
+static wb_code add_one(add_ctx *x, const wb_pair *p, wb_error *err)
+{
+    static const char *const keys[] = {"event_timestamp", "value", NULL};
+    const wb_node *n = p->value;
+    const wb_node here = {.line = p->line, .file = x->columns->file};
+    if (!p->key[0]) return wb_node_fail(&here, err, "add_columns: a name is empty.");
+    if (n->kind != WB_NODE_MAP) return add_word(x, p->key, n, false, err);
+    if (n->n == 1 && strcmp(n->pairs[0].key, "event_timestamp") == 0)
+        return add_word(x, p->key, n->pairs[0].value, true, err);
+    if (n->n == 1 && strcmp(n->pairs[0].key, "value") == 0) {
+        if (n->pairs[0].value->kind != WB_NODE_SCALAR)
+            return wb_node_fail(n->pairs[0].value, err, "add_columns: a constant is one plain value.");
+        add_constant(x, p->key, n->pairs[0].value);
+        return WB_OK;
     }
-    return WB_OK;
+    wb_code code =
+        wb_node_fail(n, err, "add_columns: \"%.60s\" is {value: ...}, {event_timestamp: ...} or one word.", p->key);
+    const char *near = n->n == 1 ? wb_nearest(n->pairs[0].key, keys) : NULL;
+    if (near) wb_hint(err, "Did you mean \"%s\"?", near);
+    return code;
 }
 
 static void add_close(void *ctx)
@@ -139,14 +189,17 @@ static wb_code add_open(void *ctx, wb_error *err)
 {
     add_ctx *x = ctx;
     add_close(x);
-    const wb_node *map = wb_node_null(x->constants) ? NULL : x->constants;
-    if (map && map->kind != WB_NODE_MAP)
-        return wb_node_fail(map, err, "add_columns: \"constants\" is a map: {name: value}.");
+    if (x->columns->kind != WB_NODE_MAP || !x->columns->n) {
+        wb_code code = wb_node_fail(x->columns, err, "add_columns: \"columns\" is a map of names to what they hold.");
+        wb_hint(err, "Write for example {changed_at: event_timestamp}.");
+        return code;
+    }
     wb_arena_init(&x->arena, 1024, 0);
     x->opened = true;
-    x->all = wb_arena_alloc(&x->arena, (ADD_CONSTANT + (map ? map->n : 0)) * sizeof *x->all);
-    wb_code code = x->arena.failed ? wb_fail(err, WB_E_NOMEM, WB_RETRY, "There is no memory for transform add_columns.")
-                                   : add_all(x, err);
+    x->all = wb_arena_alloc(&x->arena, x->columns->n * sizeof *x->all);
+    wb_code code = WB_OK;
+    if (x->arena.failed) code = wb_fail(err, WB_E_NOMEM, WB_RETRY, "There is no memory for transform add_columns.");
+    for (size_t i = 0; !code && i < x->columns->n; i++) code = add_one(x, &x->columns->pairs[i], err);
     if (code) add_close(x);
     return code;
 }
@@ -174,20 +227,13 @@ static wb_code make_table(void *ctx, const wb_table *in, wb_made *made, wb_error
     return wb_table_from_draft(&proto, cols, &made->out, err);
 }
 
-static wb_value clock_value(const add_ctx *x, int64_t us)
+static wb_value value_of(const addition *a, const wb_change *c, const wb_txn *t)
 {
-    switch ((clock_as)x->clock_as) {
-    case AS_SECONDS: return (wb_value){.kind = WB_INT, .as.i = us / 1000000 - (us % 1000000 < 0)};
-    case AS_MICROS: return (wb_value){.kind = WB_INT, .as.i = us};
-    case AS_ISO: break;
-    }
-    return (wb_value){.kind = WB_TIMESTAMPTZ, .as.i = us};
-}
-
-static wb_value value_of(const add_ctx *x, const addition *a, const wb_change *c, const wb_txn *t)
-{
+    int64_t us = t->commit_us;
     switch (a->what) {
-    case ADD_CLOCK: return clock_value(x, t->commit_us);
+    case ADD_SECONDS: return (wb_value){.kind = WB_INT, .as.i = us / 1000000 - (us % 1000000 < 0)};
+    case ADD_MICROS: return (wb_value){.kind = WB_INT, .as.i = us};
+    case ADD_ISO: return (wb_value){.kind = WB_TIMESTAMPTZ, .as.i = us};
     case ADD_OPERATION: return text_value(WB_TEXT, wb_operation_word((wb_op)c->op));
     case ADD_POSITION: return (wb_value){.kind = WB_INT, .as.i = (int64_t)c->place};
     case ADD_TRANSACTION:
@@ -206,7 +252,7 @@ static const wb_value *longer(const add_ctx *x, wb_batch *b, const wb_value *row
     wb_value *v = wb_batch_values(b, n + x->n);
     if (!v || wb_batch_failed(b)) return row;
     if (n) memcpy(v, row, n * sizeof *v);
-    for (size_t k = 0; t && k < x->n; k++) v[n + k] = value_of(x, &x->all[k], c, t);
+    for (size_t k = 0; t && k < x->n; k++) v[n + k] = value_of(&x->all[k], c, t);
     return v;
 }
 
@@ -237,54 +283,20 @@ static wb_code add_apply(void *ctx, wb_batch *b, wb_change *changes, size_t n, c
 
 static void add_named(void *ctx, const char *pipeline) { ((add_ctx *)ctx)->pipeline = pipeline; }
 
-static const wb_choice clocks[] = {
-    {"seconds", AS_SECONDS, "whole seconds since 1970, as the record format has them"},
-    {"micros", AS_MICROS, "microseconds since 1970"},
-    {"iso", AS_ISO, "a timestamp with time zone"},
-    {0},
-};
-
 #define AT(field) offsetof(add_ctx, field)
 static const wb_option options[] = {
-    {.name = "event_timestamp",
-     .type = WB_OPT_STRING,
-     .offset = AT(clock),
-     .brief = "column for the commit time",
-     .detail = "What merges and upserts order rows by. Rows of a snapshot have the time it was taken.",
-     .example = "changed_at"},
-    {.name = "timestamp_as",
-     .type = WB_OPT_ENUM,
-     .offset = AT(clock_as),
-     .def = "seconds",
-     .choices = clocks,
-     .brief = "how the commit time is written"},
-    {.name = "operation",
-     .type = WB_OPT_STRING,
-     .offset = AT(operation),
-     .brief = "column for INSERT, UPDATE, DELETE or READ",
-     .example = "op"},
-    {.name = "pipeline",
-     .type = WB_OPT_STRING,
-     .offset = AT(pipeline_column),
-     .brief = "column for the pipeline's name",
-     .example = "service"},
-    {.name = "position",
-     .type = WB_OPT_STRING,
-     .offset = AT(position),
-     .brief = "column for the place in the source's log",
-     .detail = "PostgreSQL: the LSN as a number.",
-     .example = "lsn"},
-    {.name = "transaction",
-     .type = WB_OPT_STRING,
-     .offset = AT(transaction),
-     .brief = "column for the source's transaction id",
-     .example = "xid"},
-    {.name = "constants",
+    {.name = "columns",
      .type = WB_OPT_NODE,
-     .offset = AT(constants),
-     .brief = "columns with a value of yours",
-     .detail = "Quoted values are text; plain ones are what they look like: number, true, false, null.",
-     .example = "{region: eu, tenant: 7}"},
+     .offset = AT(columns),
+     .flags = WB_OPT_REQUIRED,
+     .brief = "names of new columns, and what they hold",
+     .detail =
+         "event_timestamp: the commit time in seconds since 1970 (of a snapshot: when it was taken), "
+         "{event_timestamp: us} in microseconds, {event_timestamp: iso} as a timestamp; what merges and upserts order "
+         "rows by. operation: INSERT, UPDATE, DELETE, READ. pipeline: its name. position: the place in the source's "
+         "log (PostgreSQL: the LSN as a number). transaction: the source's transaction id. {value: eu}: a constant; "
+         "in quotes it is text, else what it looks like: number, true, false, null.",
+     .example = "{changed_at: {event_timestamp: us}, op: operation, region: {value: eu}}"},
     {0},
 };
 #undef AT

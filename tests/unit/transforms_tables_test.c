@@ -84,6 +84,10 @@ static void test_keep_columns(void **state)
     kit_refused(COLUMNS, NULL, "says nothing");
 }
 
+static const wb_node *V(const wb_node *n) { return M("value", n, NULL); }
+static const wb_node *one(const char *name, const wb_node *n) { return M("columns", M(name, n, NULL), NULL); }
+static const wb_node *clock_as(const char *word) { return M("event_timestamp", T(word), NULL); }
+
 static void test_add_columns(void **state)
 {
     WB_UNUSED(state);
@@ -91,10 +95,10 @@ static void test_add_columns(void **state)
     kit_change(WB_UPDATE, t, ROW(t, "1"), ROW(t, "2"));
     kit_change(WB_DELETE, t, ROW(t, "1"), NULL);
     kit_change(WB_TRUNCATE, t, NULL, NULL);
-    kit_run(ADD, M("event_timestamp", T("ts"), "operation", T("op"), "pipeline", T("service"), "position", T("lsn"),
-                   "transaction", T("xid"), "constants",
-                   M("region", T("eu"), "tenant", T("7"), "rate", T("0.10"), "live", T("true"), "zip", Q("01234"),
-                     "nil", T("null"), NULL),
+    kit_run(ADD, M("columns",
+                   M("ts", T("event_timestamp"), "op", T("operation"), "service", T("pipeline"), "lsn", T("position"),
+                     "xid", T("transaction"), "region", V(T("eu")), "tenant", V(T("7")), "rate", V(T("0.10")), "live",
+                     V(T("true")), "zip", V(Q("01234")), "nil", V(T("null")), NULL),
                    NULL));
     const wb_change *c = kit_at(0);
     assert_int_equal(c->table->ncols, 12);
@@ -126,13 +130,13 @@ static void test_timestamps(void **state)
     WB_UNUSED(state);
     const wb_table *t = kit_table("public", "users", "id!:int");
     kit_change(WB_INSERT, t, NULL, ROW(t, "2"));
-    kit_run(ADD, M("event_timestamp", T("us"), "timestamp_as", T("micros"), NULL));
-    kit_run(ADD, M("event_timestamp", T("iso"), "timestamp_as", T("iso"), NULL));
+    kit_run(ADD, one("us", clock_as("us")));
+    kit_run(ADD, one("iso", clock_as("iso")));
     assert_int_equal(kit_at(0)->after[1].as.i, 1700000000123456);
     assert_int_equal(kit_at(0)->after[2].kind, WB_TIMESTAMPTZ);
     assert_int_equal(kit_at(0)->table->cols[2].kind, WB_TIMESTAMPTZ);
     kit_batch->txns[0].commit_us = -1; /* before 1970: floor */
-    kit_run(ADD, M("event_timestamp", T("s"), NULL));
+    kit_run(ADD, one("s", clock_as("seconds")));
     assert_int_equal(kit_at(0)->after[3].as.i, -1);
 }
 
@@ -141,11 +145,13 @@ static void test_add_mistakes(void **state)
     WB_UNUSED(state);
     const wb_table *t = kit_table("public", "users", "id!:int");
     kit_change(WB_INSERT, t, NULL, ROW(t, "2"));
-    kit_refused(ADD, NULL, "adds nothing");
-    kit_refused(ADD, M("operation", T("id"), NULL), "already has a column \"id\"");
-    kit_refused(ADD, M("operation", T("x"), "pipeline", T("x"), NULL), "two columns");
-    kit_refused(ADD, M("constants", T("x"), NULL), "is a map");
-    kit_refused(ADD, M("constants", M("x", L(T("a"), NULL), NULL), NULL), "one plain value");
+    kit_refused(ADD, NULL, "needs the option");
+    kit_refused(ADD, M("columns", T("x"), NULL), "is a map");
+    kit_refused(ADD, one("id", T("operation")), "already has a column \"id\"");
+    kit_refused(ADD, one("x", T("operatoin")), "no column content \"operatoin\"");
+    kit_refused(ADD, one("x", clock_as("hours")), "no way to write the time \"hours\"");
+    kit_refused(ADD, one("x", V(L(T("a"), NULL))), "one plain value");
+    kit_refused(ADD, one("x", M("valeu", T("a"), NULL)), "{value: ...}");
     kit_refused(RENAME, M("columns", M("mail", T("email"), NULL), NULL), "table.column");
     kit_refused(RENAME, M("tables", M("users", T("null"), NULL), NULL), "missing");
     kit_refused(RENAME, NULL, "names nothing");
@@ -159,7 +165,7 @@ static void test_many_tables(void **state)
 {
     WB_UNUSED(state);
     wb_error err = {0};
-    void *add = kit_open(ADD, M("operation", T("op"), NULL)),
+    void *add = kit_open(ADD, one("op", T("operation"))),
          *mask = kit_open(&wb_transform_mask, M("columns", T("v"), "with", T("redact"), NULL));
     for (int round = 0; round < 10; round++) {
         const wb_table *first = NULL;
