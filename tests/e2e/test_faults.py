@@ -9,6 +9,7 @@ import shop
 from compare import no_repeats, records, same_file, same_mirror, wait_file, wait_mirror
 from program import wait_until
 from proxy import Proxy
+from servers import ROOT
 
 
 # ---------------------------------------------------------------- the source refuses
@@ -305,21 +306,22 @@ def test_server_restart_immediate_mid_transaction(make_wb, own_server, load, ver
 
 # ---------------------------------------------------------------- crashes at fault points
 
-FAULTS = """
-checkpoint.before checkpoint.after
-file.before_sync file.after_sync file.before_journal file.after_journal
-sqlite.before_commit sqlite.after_commit
-""".split()
+def fault_points():
+    """Those of checkpoint and targets, by name from the sources; tests/chaos/run --sweep takes all of them, with power cuts."""
+    names = set()
+    for path in (ROOT / "src").rglob("*.c"):
+        names.update(re.findall(r'WB_FAULT\("((?:checkpoint|file|sqlite)\.[^"]+)"\)', path.read_text()))
+    return sorted(n for n in names if "rotate" not in n and "truncate" not in n)
 
 
-@pytest.mark.parametrize("point", FAULTS)
+@pytest.mark.parametrize("point", fault_points())
 def test_crash_at_fault_point(fault_wb, db, point):  # proves G-01 G-02
     wb = fault_wb
     db.sql("create table t (id int primary key, v text)")
     db.sql("insert into t select g, 'snapshot' from generate_series(1, 200) g")
     wb.write([wb.file_target(), wb.sqlite_target()])
     hit = 0
-    for n, passage in enumerate((1, 2, 5)):
+    for n, passage in enumerate((1, 3)):
         wb.start(env={"WB_FAULT": f"{point}@{passage}:crash"})
         for i in range(10):
             db.sql(f"insert into t values ({10000 * (n + 1) + i}, 'x')")
@@ -336,4 +338,4 @@ def test_crash_at_fault_point(fault_wb, db, point):  # proves G-01 G-02
     assert hit, f"{point} was never passed"
     wb.until_now()
     assert same_mirror(db, wb.mirror, "t") and same_file(db, wb.out, "t")
-    assert no_repeats(wb.out, "t") == 230
+    assert no_repeats(wb.out, "t") == 220
