@@ -146,7 +146,8 @@ struct wb_pipeline {
     pthread_cond_t cond;   /* main waits here */
     bool stop, stop_now, reload, watch_quit;
     pthread_cond_t watch_cond;
-    bool source_ended, source_failed, source_open;
+    atomic_bool source_ended;
+    bool source_failed, source_open;
     wb_error source_error;
     wb_kept settled;       /* every checkpoint, durably */
     wb_kept tip;           /* --until now */

@@ -3,6 +3,7 @@
 #ifndef WB_TEST_SCRIPTED_H
 #define WB_TEST_SCRIPTED_H
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 
 #include "base/base.h"
@@ -219,9 +220,10 @@ typedef struct vault {
     char name[16];
     bool keeps;       /* it keeps a stand beside the data */
     unsigned trouble; /* one call in so many goes wrong; 0: never */
-    bool blocked;     /* takes nothing */
+    atomic_bool blocked; /* takes nothing */
     seen *rows;
     size_t n, cap;
+    atomic_size_t shown; /* n, for other threads to look at */
     bool has_stand;
     uint8_t pos[16];
     size_t pos_len;
@@ -309,6 +311,7 @@ static wb_code shaky_commit(shaky *s, wb_error *err)
     }
     s->reset = false;
     for (size_t i = 0; i < s->n; i++) remember(&v->rows, &v->n, &v->cap, s->rows[i]);
+    atomic_store(&v->shown, v->n);
     const pending *last = &s->tickets[s->ntickets - 1];
     if (!last->ends) v->torn++;
     memcpy(v->pos, last->pos, last->pos_len);
