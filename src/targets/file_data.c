@@ -1,0 +1,207 @@
+/* file_data.c: a regular file, exactly once: at open it is cut to what the journal says, then bytes are written,
+ * synced, the journal is told, and only then tickets are answered. Called by file.c. */
+#include "targets/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fault.h"
+#include "base/io.h"
+
+static bool syncs(const file_target *f) { return f->fsync_ms != FILE_OFF; }
+
+/* ---------------------------------------------------------------- open */
+
+static const char restore_hint[] =
+    "Put the file back as it was, or move it and its journal away and run with --resnapshot and the target's name.";
+
+static wb_code create(file_target *f, wb_error *err)
+{
+    struct stat st;
+    f->fd = open(f->full, O_RDWR | O_CREAT | O_CLOEXEC, f->mode);
+    if (f->fd < 0) {
+        wb_code code = wb_fail_errno(err, errno, "cannot create %s", f->full);
+        wb_hint(err, "The folder must be there, and writable by this user.");
+        return code;
+    }
+    if (fstat(f->fd, &st)) return wb_fail_errno(err, errno, "cannot read %s", f->full);
+    wb_code code = fsync(f->fd) ? wb_fail_errno(err, errno, "cannot sync %s", f->full) : WB_OK;
+    if (code == WB_OK) code = wb_io_sync_dir_of(f->full, err);
+    f->next.device = st.st_dev;
+    f->next.inode = st.st_ino;
+    f->next.length = f->next.snapshot_start = 0;
+    f->next.started_us = wb_now_us();
+    return code;
+}
+
+static wb_code lost(file_target *f, const struct stat *st, wb_error *err)
+{
+    const file_mark *m = &f->journal.mark;
+    if (!st)
+        wb_fail(err, WB_E_STATE, WB_NEVER, "%s is gone, but %s says that %llu bytes of it count.", f->full,
+                f->journal.path, (unsigned long long)m->length);
+    else if (st->st_ino != m->inode)
+        wb_fail(err, WB_E_STATE, WB_NEVER,
+                "%s is another file than the one that was written before (inode %llu, not %llu).", f->full,
+                (unsigned long long)st->st_ino, (unsigned long long)m->inode);
+    else
+        wb_fail(err, WB_E_STATE, WB_NEVER, "%s has %llu bytes, but %s says that %llu count: it was cut.", f->full,
+                (unsigned long long)st->st_size, f->journal.path, (unsigned long long)m->length);
+    wb_hint(err, "%s", restore_hint);
+    return WB_E_STATE;
+}
+
+/* What was written behind the last word of the journal was never confirmed, and comes again. */
+static wb_code cut(file_target *f, uint64_t length, wb_error *err)
+{
+    int sys = WB_FAULT("file.truncate");
+    if (sys) return wb_fail_errno(err, sys, "cannot cut %s", f->full);
+    wb_code code = wb_io_truncate(f->fd, (int64_t)length, f->full, err);
+    return code == WB_OK && syncs(f) ? wb_io_sync(f->fd, f->full, err) : code;
+}
+
+static wb_code resume(file_target *f, const struct stat *st, wb_error *err)
+{
+    const file_mark *m = &f->journal.mark;
+    f->next = *m;
+    bool same = st && st->st_ino == m->inode;
+    if (same && (uint64_t)st->st_size < m->length) return lost(f, st, err);
+    if (m->flags & FILE_MOVING) return file_rotate_finish(f, err);
+    if (!same) {
+        bool nothing_lost = m->length == 0 && (!st || st->st_size == 0);
+        return nothing_lost ? create(f, err) : lost(f, st, err);
+    }
+    f->fd = open(f->full, O_RDWR | O_CLOEXEC);
+    if (f->fd < 0) return wb_fail_errno(err, errno, "cannot open %s", f->full);
+    if ((uint64_t)st->st_size == m->length) return WB_OK;
+    wb_host_log(f->host, WB_LOG_INFO, "cutting %llu unconfirmed bytes off the end of %s",
+                (unsigned long long)st->st_size - (unsigned long long)m->length, f->full);
+    return cut(f, m->length, err);
+}
+
+static wb_code foreign(const file_target *f, const char *journal, wb_error *err)
+{
+    wb_fail(err, WB_E_STATE, WB_NEVER, "%s is there already, and has no journal (%s) that says what is in it.", f->full,
+            journal);
+    wb_hint(err, "Move it away, give this target another path, or put its journal back.");
+    return WB_E_STATE;
+}
+
+static wb_code begin(file_target *f, const struct stat *st, wb_error *err)
+{
+    if (st && st->st_size > 0) return foreign(f, f->journal.path, err);
+    memset(&f->next, 0, sizeof f->next);
+    return create(f, err);
+}
+
+wb_code file_data_open(file_target *f, wb_open *o, wb_error *err)
+{
+    char journal[PATH_MAX];
+    struct stat st;
+    bool found = false, there = stat(f->full, &st) == 0;
+    if (!there && errno != ENOENT) return wb_fail_errno(err, errno, "cannot read %s", f->full);
+    wb_code code = file_journal_path(f->full, journal, sizeof journal, err);
+    if (code == WB_OK && there && st.st_size > 0 && access(journal, F_OK)) return foreign(f, journal, err);
+    if (code == WB_OK) code = file_journal_open(&f->journal, journal, f->mode, &found, err);
+    if (code != WB_OK) return code;
+    f->fd = -1;
+    code = found ? resume(f, there ? &st : NULL, err) : begin(f, there ? &st : NULL, err);
+    if (code != WB_OK) return code;
+    f->next.epoch = o->epoch;
+    code = file_journal_write(&f->journal, &f->next, syncs(f), err);
+    if (code != WB_OK) return code;
+    f->end = f->next.length;
+    f->committed_us = 0;
+    o->keeps = true;
+    o->own = found;
+    o->stand = (wb_stand){{f->journal.mark.pos, f->journal.mark.pos_len}, f->journal.mark.ordinal};
+    return WB_OK;
+}
+
+void file_data_close(file_target *f)
+{
+    if (f->fd >= 0) close(f->fd);
+    f->fd = -1;
+    file_journal_close(&f->journal);
+}
+
+/* ---------------------------------------------------------------- write */
+
+wb_code file_data_drain(file_target *f, wb_error *err)
+{
+    wb_out *o = file_outgoing(f);
+    if (file_unsent(f) == 0) return WB_OK;
+    int sys = WB_FAULT("file.before_write");
+    if (sys) return wb_fail_errno(err, sys, "cannot write to %s", f->full);
+    wb_code code = wb_io_pwrite(f->fd, o->p + f->sent, file_unsent(f), (int64_t)f->end, f->full, err);
+    if (code != WB_OK) {
+        /* Whoever reads along shall not see half a line; the same bytes come to the same place later. */
+        if (ftruncate(f->fd, (off_t)f->end)) return code;
+        return code;
+    }
+    f->end += file_unsent(f);
+    f->unsynced += file_unsent(f);
+    file_sent_all(f);
+    sys = WB_FAULT("file.after_write");
+    return sys ? wb_fail_errno(err, sys, "cannot write to %s", f->full) : WB_OK;
+}
+
+/* Somebody who cuts or deletes the file under us would otherwise only be noticed at the next start. */
+static wb_code still_there(file_target *f, wb_error *err)
+{
+    struct stat st;
+    if (fstat(f->fd, &st)) return wb_fail_errno(err, errno, "cannot read %s", f->full);
+    if (st.st_nlink > 0 && (uint64_t)st.st_size >= f->end) return WB_OK;
+    wb_fail(err, WB_E_STATE, WB_NEVER, "%s was %s while it was being written.", f->full,
+            st.st_nlink ? "cut" : "deleted");
+    wb_hint(err, "To start a new file while Walbrook runs: rename the old one, then send HUP. %s", restore_hint);
+    return WB_E_STATE;
+}
+
+wb_code file_data_commit(file_target *f, wb_error *err)
+{
+    int64_t start = wb_mono_us();
+    wb_code code = file_pack(f, true, err);
+    if (code == WB_OK) code = file_data_drain(f, err);
+    if (code == WB_OK && f->unsaid) {
+        code = still_there(f, err);
+        if (code == WB_OK && syncs(f)) code = wb_io_sync(f->fd, f->full, err);
+        int sys = code == WB_OK ? WB_FAULT("file.after_sync") : 0;
+        if (sys) code = wb_fail_errno(err, sys, "cannot sync %s", f->full);
+        if (code == WB_OK) {
+            f->next.length = f->end;
+            code = file_journal_write(&f->journal, &f->next, syncs(f), err);
+        }
+    }
+    if (code != WB_OK) return code;
+    f->unsaid = false;
+    f->unsynced = 0;
+    f->committed_us = wb_mono_us();
+    f->commit_took_us = f->committed_us - start;
+    file_answer(f, f->npending);
+    return file_rotate_due(f) ? file_rotate(f, err) : WB_OK;
+}
+
+/* The first batch of a snapshot: what an unfinished one brought goes away. The journal is told before the file is cut,
+ * so that at every moment the file has at least what the journal says. */
+wb_code file_data_begin_snapshot(file_target *f, wb_error *err)
+{
+    wb_code code = file_data_commit(f, err);
+    if (code != WB_OK) return code;
+    bool unfinished = f->next.pos_len == 0;
+    if (!unfinished || f->next.length == f->next.snapshot_start) {
+        f->next.snapshot_start = f->end;
+        return WB_OK;
+    }
+    wb_host_log(f->host, WB_LOG_INFO, "the snapshot starts again: cutting its %llu bytes off %s",
+                (unsigned long long)(f->next.length - f->next.snapshot_start), f->full);
+    f->next.length = f->next.snapshot_start;
+    f->next.ordinal = 0;
+    code = file_journal_write(&f->journal, &f->next, syncs(f), err);
+    if (code == WB_OK) code = cut(f, f->next.length, err);
+    if (code == WB_OK) f->end = f->next.length;
+    return code;
+}
