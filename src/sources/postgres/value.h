@@ -36,10 +36,12 @@ static inline bool pg_is_clock(const char *p)
 {
     return pg_shape8(p, pg_word8("00:00:00"), pg_word8(PG_DIGITS PG_FIXED PG_DIGITS PG_FIXED PG_DIGITS));
 }
-/* n bytes at p: nothing, or '.' and 1 to 6 digits. */
+/* n bytes at p: nothing, or '.' and 1 to 6 digits; a digit stands before p. */
 static inline bool pg_is_fraction(const char *p, uint32_t n)
 {
     if (n == 0) return true;
+    if (WB_LIKELY(n == 7))
+        return pg_shape8(p - 1, pg_word8("0.000000"), pg_word8("\0" PG_FIXED PG_DIGITS PG_DIGITS PG_DIGITS));
     if (n < 2 || n > 7 || p[0] != '.') return false;
     for (uint32_t i = 1; i < n; i++)
         if (!pg_digit(p[i])) return false;
@@ -56,8 +58,8 @@ static inline bool pg_text_fits(wb_kind kind, const char *p, uint32_t n)
 {
     switch (kind) {
     case WB_BOOL: return n == 1 && (p[0] == 't' || p[0] == 'f');
-    case WB_INT: return n >= 1 && n <= 20 && (pg_digit(p[0]) || (p[0] == '-' && n > 1)) && pg_digit(p[n - 1]);
-    case WB_UINT: return n >= 1 && n <= 20 && pg_digit(p[0]) && pg_digit(p[n - 1]);
+    case WB_INT: return n - 1 < 20 && pg_digit(p[n - 1]) && (pg_digit(p[0]) || p[0] == '-');
+    case WB_UINT: return n - 1 < 20 && pg_digit(p[n - 1]) && pg_digit(p[0]);
     case WB_BYTES: return n >= 2 && p[0] == '\\' && p[1] == 'x' && n % 2 == 0;
     case WB_DATE: return n == 10 && pg_is_date(p);
     case WB_TIME:
