@@ -31,7 +31,9 @@ void *wb_arena_slow(wb_arena *a, size_t bytes); /* for wb_arena_alloc alone */
 #endif
 #endif
 #ifdef WB_ARENA_ASAN
-#include <sanitizer/asan_interface.h>
+/* As in <sanitizer/asan_interface.h>, but without the const that makes gcc think the memory is read. */
+void __asan_poison_memory_region(void volatile *p, size_t n);
+void __asan_unpoison_memory_region(void volatile *p, size_t n);
 #define wb_arena_hide(p, n) __asan_poison_memory_region(p, n)
 #define wb_arena_show(p, n) __asan_unpoison_memory_region(p, n)
 #define WB_ARENA_GAP 16u

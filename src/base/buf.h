@@ -31,7 +31,10 @@ static inline uint8_t wb_rd_u8(wb_rd *r) { const uint8_t *q = wb_rd_bytes(r, 1);
 static inline uint16_t wb_rd_be16(wb_rd *r)
 {
     const uint8_t *q = wb_rd_bytes(r, 2);
-    return q ? (uint16_t)((q[0] << 8) | q[1]) : 0;
+    uint16_t v;
+    if (!q) return 0;
+    memcpy(&v, q, 2);
+    return __builtin_bswap16(v);
 }
 static inline uint32_t wb_rd_be32(wb_rd *r)
 {
