@@ -299,12 +299,14 @@ static wb_code read_engine(wb_config *c, bool from_file, wb_error *err)
 
 static wb_code read_all(wb_config *c, const char *text, size_t len, bool from_file, wb_error *err)
 {
-    wb_yaml_in in = {.text = text, .len = len, .file = c->file, .dir = c->dir};
+    wb_secrets secrets = {0};
+    wb_yaml_in in = {.text = text, .len = len, .file = c->file, .dir = c->dir, .secrets = &secrets};
     wb_code code = wb_yaml_load(&in, &c->arena, &c->root, err);
     if (!code) code = read_engine(c, from_file, err);
     if (!code) code = read_source(c, err);
     if (!code) code = read_transforms(c, err);
     if (!code) code = read_targets(c, err);
+    if (code) wb_secrets_hide(&secrets, err);
     return code;
 }
 

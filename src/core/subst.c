@@ -10,7 +10,8 @@ enum { FILE_MAX = 64 * 1024, VALUE_MAX = 1024 * 1024 };
 
 typedef struct subst {
     const wb_node *node;
-    const char *dir;
+    const wb_yaml_in *in;
+    wb_arena *arena;
     wb_out out;
     wb_error *err;
     bool did;
@@ -20,11 +21,59 @@ static bool upper(char c) { return (c >= 'A' && c <= 'Z') || c == '_'; }
 static bool lower(char c) { return c >= 'a' && c <= 'z'; }
 static bool digit(char c) { return c >= '0' && c <= '9'; }
 
+/* Value texts of fewer characters are no secrets, and hiding them would make messages unreadable. */
+enum { SECRET_LEAST = 4, SECRET_SURE = 8 };
+
+static void remember(subst *s, const char *p, size_t n)
+{
+    wb_secrets *x = s->in->secrets;
+    if (n < SECRET_LEAST) return;
+    if (x->n == x->cap) {
+        size_t cap = x->cap ? x->cap * 2 : 8;
+        wb_str *all = wb_arena_alloc(s->arena, cap * sizeof *all);
+        if (s->arena->failed) return;
+        if (x->n) memcpy(all, x->all, x->n * sizeof *all);
+        x->all = all;
+        x->cap = cap;
+    }
+    x->all[x->n++] = (wb_str){wb_arena_strndup(s->arena, p, n), n};
+}
+
+static void put_secret(subst *s, const char *p, size_t n)
+{
+    remember(s, p, n);
+    wb_out_put(&s->out, p, n);
+}
+
+static void hide(char *text, wb_str secret)
+{
+    size_t sure = WB_MIN(secret.len, (size_t)SECRET_SURE);
+    for (char *p = text; *p;) {
+        if (strncmp(p, secret.ptr, sure) != 0) {
+            p++;
+            continue;
+        }
+        size_t n = sure;
+        while (n < secret.len && p[n] && p[n] == secret.ptr[n]) n++; /* it may have been cut */
+        memset(p, '*', 3);
+        memmove(p + 3, p + n, strlen(p + n) + 1);
+        p += 3;
+    }
+}
+
+void wb_secrets_hide(const wb_secrets *secrets, wb_error *err)
+{
+    for (size_t i = 0; err && i < secrets->n; i++) {
+        hide(err->message, secrets->all[i]);
+        hide(err->hint, secrets->all[i]);
+    }
+}
+
 static wb_code from_file(subst *s, const char *path, size_t len)
 {
     char full[4096];
     bool relative = len == 0 || path[0] != '/';
-    int n = relative ? snprintf(full, sizeof full, "%s/%.*s", s->dir, (int)len, path)
+    int n = relative ? snprintf(full, sizeof full, "%s/%.*s", s->in->dir, (int)len, path)
                      : snprintf(full, sizeof full, "%.*s", (int)len, path);
     if (len == 0 || n < 0 || (size_t)n >= sizeof full)
         return wb_node_fail(s->node, s->err, "${file:...} needs the path of a file, of at most 4095 characters.");
@@ -43,7 +92,7 @@ static wb_code from_file(subst *s, const char *path, size_t len)
     if (memchr(text, 0, size))
         code = wb_node_fail(s->node, s->err, "${file:%.*s} holds a NUL byte: it is not text.", (int)len, path);
     else
-        wb_out_put(&s->out, text, size);
+        put_secret(s, text, size);
     explicit_bzero(text, size);
     free(text);
     return code;
@@ -65,11 +114,11 @@ static wb_code from_environment(subst *s, const char *word, size_t len)
     name[n] = 0;
     const char *value = getenv(name);
     if (value && (*value || !with_default)) {
-        wb_out_z(&s->out, value);
+        put_secret(s, value, strlen(value));
         return WB_OK;
     }
     if (with_default) {
-        wb_out_put(&s->out, word + n + 2, len - n - 2);
+        wb_out_put(&s->out, word + n + 2, len - n - 2); /* it stands in the file */
         return WB_OK;
     }
     wb_code code = wb_node_fail(s->node, s->err, "The environment variable %s is not set.", name);
@@ -100,11 +149,11 @@ static wb_code one(subst *s, const char **p)
     return from_environment(s, word, len);
 }
 
-wb_code wb_yaml_substitute(wb_node *n, const char *dir, wb_arena *a, wb_error *err)
+wb_code wb_yaml_substitute(wb_node *n, const wb_yaml_in *in, wb_arena *a, wb_error *err)
 {
     const char *p = n->text;
     if (!strstr(p, "${")) return WB_OK;
-    subst s = {.node = n, .dir = dir, .err = err, .out = {.limit = VALUE_MAX}};
+    subst s = {.node = n, .in = in, .arena = a, .err = err, .out = {.limit = VALUE_MAX}};
     wb_code code = WB_OK;
     while (*p && !code) {
         if (p[0] == '$' && p[1] == '$' && p[2] == '{') { /* $${ */

@@ -53,9 +53,11 @@ static const struct {
      "Look at the indentation of this line and the one before, and put values that contain \": \" in quotes."},
     {"did not find expected key", "Here a key of the map, or the end of the map, should come.",
      "Keys of one map begin in the same column; look at the line before too."},
+    {"did not find expected node content", "A value should come here.", NULL},
     {"could not find expected ':'", "A key without its colon.", "Write \"key: value\", with a space after the colon."},
     {"did not find expected ',' or ']'", "This list is not closed: a comma or ] is missing.", NULL},
-    {"did not find expected ',' or '}'", "This map is not closed: a comma or } is missing.", NULL},
+    {"did not find expected ',' or '}'", "This map is not closed: a comma or } is missing.",
+     "Put values that hold { or }, such as \"${NAME}\", in quotes."},
     {"found unexpected end of stream", "A quote that was opened is never closed.", NULL},
     {"did not find expected '-' indicator", "Here the next \"- \" of the list should come.",
      "Items of one list begin in the same column."},
@@ -132,7 +134,7 @@ static wb_code scalar(reader *r, const yaml_event_t *ev, bool key, const wb_node
     node->quoted = ev->data.scalar.style != YAML_PLAIN_SCALAR_STYLE;
     if (r->arena->failed) return no_memory(r);
     *out = node;
-    return key ? WB_OK : wb_yaml_substitute(node, r->in->dir, r->arena, r->err);
+    return key ? WB_OK : wb_yaml_substitute(node, r->in, r->arena, r->err);
 }
 
 /* Children are collected in a list on the stack of the C program's heap, then copied once into the arena. */
