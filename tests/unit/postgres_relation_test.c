@@ -112,6 +112,9 @@ static void test_newer_version_outside_stays(void **state)
     uint64_t r = pg_decoder_arrival(f->d);
     put_version(f, 0, 1, "b");
     decode_ok(f);
+    put_row(f, 0, 1);
+    decode_ok(f);
+    assert_string_equal(row_version(f), "b");
     pg_decoder_replay_begin(f->d);
     put_version(f, 765, 1, "a");
     replay(f, r);

@@ -182,6 +182,24 @@ static void test_limit(void **state)
     pg_spools_free(s);
 }
 
+#ifdef WB_WITH_FAULTS
+/* The disk fills up: said as such, and after the drop it goes on. */
+static void test_disk_full(void **state)
+{
+    folder *f = *state;
+    setenv("WB_FAULT", "spool.append@3:enospc", 1); /* read at the first passage in this process */
+    append(f, 1, 1, 1);
+    append(f, 2, 2, 2);
+    assert_int_equal(pg_spool_append(f->s, 1, 1, 0, 0, "x", 1, &f->err), WB_E_FULL);
+    pg_spools_drop(f->s);
+    wb_error_reset(&f->err);
+    append(f, 1, 1, 4);
+    pg_spool_reader *r = read_back(f, 1);
+    expect(f, r, 1, 4);
+    expect_end(f, r);
+}
+#endif
+
 static void test_folder_gone(void **state)
 {
     folder *f = *state;
@@ -198,6 +216,9 @@ static void test_xidset(void **state)
     (void)state;
     pg_xidset s = {0};
     assert_false(pg_xidset_has(&s, 0));
+    assert_true(pg_xidset_add(&s, 5));
+    for (uint32_t i = 0; i < 5000; i++) assert_int_equal(pg_xidset_has(&s, i), i == 5);
+    pg_xidset_fini(&s);
     for (uint32_t i = 0; i < 100000; i++) assert_true(pg_xidset_add(&s, 1000 + i * 2));
     for (uint32_t i = 0; i < 100000; i++) {
         assert_true(pg_xidset_has(&s, 1000 + i * 2));
@@ -217,6 +238,9 @@ static void test_xidset(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+#ifdef WB_WITH_FAULTS
+        T(test_disk_full), /* first: it arms the fault */
+#endif
         T(test_in_order),       T(test_interleaved), T(test_aborted_parts), T(test_aborted_whole),         T(test_drop),
         T(test_large_messages), T(test_limit),       T(test_folder_gone),   cmocka_unit_test(test_xidset),
     };
