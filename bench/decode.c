@@ -1,6 +1,6 @@
 /* decode.c: what the hot path costs without a server: pgoutput bytes in memory to changes, to record lines in memory,
  * to record lines in a file. One core, no server, median of the runs. The bytes are our own, deterministic, in the
- * shape of research/hot-path.md: bigint key, int, text of 32, numeric(12,2), timestamptz, bool; 1,000 rows a
+ * shape of the other benchmarks: bigint key, int, text of 32, numeric(12,2), timestamptz, bool; 1,000 rows a
  * transaction. Usage: bench_decode [--rows N] [--runs N] [--file PATH] [--mode decode|record|file] [--profile-once
  * MODE] */
 #include <fcntl.h>
