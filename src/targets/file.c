@@ -262,7 +262,7 @@ static wb_code file_write(void *ctx, const wb_view *v, wb_ticket t, wb_error *er
         if (file_unsent(f) >= FILE_BUFFER || f->blocked) code = file_stream_drain(f, FILE_BUFFER - 1, 200, err);
     } else if (v->flags & WB_BATCH_RESET) {
         code = file_data_begin_snapshot(f, err);
-    } else if (f->blocked) {
+    } else if (f->blocked || file_unsent(f) >= FILE_BUFFER) { /* the last try failed */
         code = file_data_commit(f, err);
     }
     if (code != WB_OK) return note(f, code, err); /* not accepted: the same again later */
