@@ -104,7 +104,7 @@ static void test_values_are_exact(void **state)
         {WB_FLOAT, 701, "-2.5", "real", "-2.5"},
         {WB_FLOAT, 701, "1e+301", "real", "1.0e+301"},
         {WB_FLOAT, 701, "5e-324", "real", "4.94065645841247e-324"},
-        {WB_FLOAT, 701, "9007199254740993", "real", "9007199254740992.0"},
+        {WB_FLOAT, 701, "9007199254740993", "real", "9.00719925474099e+15"},
         {WB_FLOAT, 701, "NaN", "text", "'NaN'"},
         {WB_FLOAT, 701, "Infinity", "real", "Inf"},
         {WB_FLOAT, 701, "-Infinity", "real", "-Inf"},

@@ -61,17 +61,24 @@ wb_code sq_create(sq_target *s, const char *mirror, const sq_diff *d, wb_error *
     return sq_exec_out(s, err);
 }
 
-/* An ALTER fails when a view of the user's is broken anywhere in the file; in legacy mode SQLite does not look. */
+/* As old versions of SQLite did it: without looking at views and triggers. */
+static void look_away(sq_target *s, bool yes)
+{
+    sqlite3_db_config(s->db, SQLITE_DBCONFIG_LEGACY_ALTER_TABLE, yes, NULL);
+    sqlite3_db_config(s->db, SQLITE_DBCONFIG_WRITABLE_SCHEMA, yes, NULL);
+}
+
+/* An ALTER fails when a view of the user's is broken anywhere in the file: then it is done without looking at views. */
 static wb_code exec_alter(sq_target *s, wb_error *err)
 {
     wb_error first = {0};
     wb_code code;
     wb_out_byte(&s->sql, 0);
     code = sq_exec(s, &first, s->sql.failed ? "" : s->sql.p);
-    if (code && !sqlite3_get_autocommit(s->db)) {
-        sqlite3_db_config(s->db, SQLITE_DBCONFIG_LEGACY_ALTER_TABLE, 1, NULL);
+    if (code == WB_E_SERVER && !sqlite3_get_autocommit(s->db)) {
+        look_away(s, true);
         code = sq_exec(s, NULL, s->sql.p);
-        sqlite3_db_config(s->db, SQLITE_DBCONFIG_LEGACY_ALTER_TABLE, 0, NULL);
+        look_away(s, false);
     }
     if (code && err) *err = first;
     return code ? first.code : WB_OK;
@@ -374,7 +381,7 @@ static wb_code copy_rows(sq_target *s, sq_diff *d, const char *into, const char 
         if (default_value(&d->pairs[i])) rc = sq_bind(s, st, ++at, &d->pairs[i].col->missing, d->pairs[i].cls);
     }
     if (rc == SQLITE_OK) rc = sqlite3_step(st);
-    if (rc == SQLITE_CONSTRAINT || rc == SQLITE_MISMATCH)
+    if ((rc & 0xff) == SQLITE_CONSTRAINT || rc == SQLITE_MISMATCH)
         *fits = false;
     else if (rc != SQLITE_DONE)
         code = sq_fail(s, rc, err, "copying table %s to its new form", d->known->mirror);

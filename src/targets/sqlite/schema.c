@@ -84,7 +84,7 @@ static wb_code schema_stop(sq_target *s, const wb_table *t, const char *what, wb
 
 /* Keep a mirror table under another name: its table was renamed or dropped at the source, and nothing says which. When
  * its own next version comes it gets the right name; else it stays for the user to drop. */
-static wb_code set_aside(sq_target *s, wb_arena *a, sq_known *k, const char *why, wb_error *err)
+static wb_code set_aside(sq_target *s, wb_arena *a, sq_known *k, bool for_good, const char *why, wb_error *err)
 {
     const char *to;
     bool exists = true;
@@ -105,6 +105,7 @@ static wb_code set_aside(sq_target *s, wb_arena *a, sq_known *k, const char *why
     }
     k->mirror = to;
     k->state = "aside";
+    if (for_good) k->source_id = 0;
     return sq_known_save(s, k, err);
 }
 
@@ -129,7 +130,7 @@ static wb_code make_room(sq_target *s, wb_arena *a, const wb_table *t, const cha
                  (wb_str_is(source_schema(t), k.schema) && wb_str_is(source_name(t), k.name)))) {
         if (s->on_schema_change == SQ_STOP)
             return schema_stop(s, t, "it is another table than before under the same name", err);
-        return set_aside(s, a, &k, "another table of that name has come at the source", err);
+        return set_aside(s, a, &k, false, "another table of that name has come at the source", err);
     }
     code = wb_fail(err, WB_E_SCHEMA, WB_NEVER, "tables %s.%s and %s.%s%s would both be \"%s\" in %s", k.schema, k.name,
                    source_schema(t).ptr, source_name(t).ptr, ours ? "" : " (of another pipeline)", name, s->file);
@@ -326,8 +327,7 @@ static wb_code begin_anew(sq_target *s, sq_diff *d, const char *mirror, wb_error
 {
     sq_known old = *d->known;
     wb_code code;
-    old.source_id = 0;
-    code = set_aside(s, d->arena, &old, "its rows do not fit the new key", err);
+    code = set_aside(s, d->arena, &old, true, "its rows do not fit the new key", err);
     if (code) return code;
     wb_out_printf(&d->reason, "%sthe key changed and the rows before that do not fit it; they are in table %s",
                   separator(&d->reason), old.mirror);
