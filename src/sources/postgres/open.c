@@ -1,0 +1,338 @@
+/* open.c: from a configuration and what the targets have to a running stream: connections, identity of the server,
+ * tables, publications, slot, snapshot, in this order. What is about to be made at the server is written to the state
+ * first, so that a crash leaves nothing that nobody knows. Source thread. */
+#include "pg.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/options.h"
+
+/* ---------------------------------------------------------------- the server */
+
+static wb_code check_wal_level(pg_source *s, wb_error *err)
+{
+    PGresult *res;
+    if (s->snapshot_mode == PG_SNAP_ONLY) return WB_OK;
+    wb_code code = pg_query(&s->side, "for its settings", "SELECT current_setting('wal_level')", &res, err);
+    if (code != WB_OK) return code;
+    if (strcmp(PQgetvalue(res, 0, 0), "logical") != 0) {
+        code = wb_fail(err, WB_E_CONFIG, WB_NEVER,
+                       "The server's wal_level is %s; its log must be written with 'logical'.", PQgetvalue(res, 0, 0));
+        wb_hint(err, "Run ALTER SYSTEM SET wal_level = 'logical'; as a superuser, then restart the server.");
+    }
+    PQclear(res);
+    return code;
+}
+
+/* Where the server left the timeline `old`: its history names one line a branch, "1\t0/5000000\treason". */
+static pg_lsn branch_point(const char *history, unsigned long old)
+{
+    for (const char *p = history; p && *p;) {
+        char *end;
+        unsigned long line = strtoul(p, &end, 10);
+        while (*end == ' ' || *end == '\t') end++;
+        size_t n = strcspn(end, " \t\n");
+        pg_lsn lsn;
+        if (line == old && pg_lsn_parse((wb_str){end, n}, &lsn)) return lsn;
+        p = strchr(p, '\n');
+        if (p) p++;
+    }
+    return 0;
+}
+
+static wb_code check_timeline(pg_source *s, const char *was, const char *is, pg_lsn pos, wb_error *err)
+{
+    char sql[64], lsn[PG_LSN_TEXT], at[PG_LSN_TEXT];
+    PGresult *res;
+    (void)snprintf(sql, sizeof sql, "TIMELINE_HISTORY %.10s", is);
+    wb_code code = pg_query(&s->repl, "for its timeline", sql, &res, err);
+    if (code != WB_OK) return code;
+    pg_lsn branch = PQntuples(res) ? branch_point(PQgetvalue(res, 0, 1), strtoul(was, NULL, 10)) : 0;
+    PQclear(res);
+    if (!branch || pos <= branch) {
+        wb_host_log(s->host, WB_LOG_INFO, "the server has gone from timeline %s to %s: a failover", was, is);
+        return WB_OK;
+    }
+    return pg_gap(s, err,
+                  "This server left the history that was read before at %s (timeline %s), and the targets have "
+                  "changes up to %s, which it never had",
+                  pg_lsn_text(branch, at), is, pg_lsn_text(pos, lsn));
+}
+
+static wb_code identify(pg_source *s, pg_lsn pos, wb_error *err)
+{
+    char system[40], timeline[16];
+    PGresult *res;
+    wb_code code = pg_query(&s->repl, "to identify itself", "IDENTIFY_SYSTEM", &res, err);
+    if (code != WB_OK) return code;
+    char is[40], tl[16];
+    (void)snprintf(is, sizeof is, "%s", PQgetvalue(res, 0, 0));
+    (void)snprintf(tl, sizeof tl, "%s", PQgetvalue(res, 0, 1));
+    PQclear(res);
+    code = pg_state_get(s, "system_id", system, sizeof system, err);
+    if (code == WB_OK) code = pg_state_get(s, "timeline", timeline, sizeof timeline, err);
+    if (code != WB_OK) return code;
+    if (pos && system[0] && strcmp(system, is) != 0) {
+        wb_fail(err, WB_E_GAP, s->snapshot_mode == PG_SNAP_WHEN_NEEDED ? WB_RESNAPSHOT : WB_NEVER,
+                "This is another server: its system identifier is %s, and the positions of this pipeline belong to %s.",
+                is, system);
+        wb_hint(err,
+                "Check the url. If the database has moved for good, `walbrook drop` and run again for a new snapshot.");
+        return WB_E_GAP;
+    }
+    if (pos && timeline[0] && strcmp(timeline, tl) != 0) {
+        code = check_timeline(s, timeline, tl, pos, err);
+        if (code != WB_OK) return code;
+    }
+    if (strcmp(system, is) != 0) code = pg_state_put(s, "system_id", is, err);
+    if (code == WB_OK && strcmp(timeline, tl) != 0) code = pg_state_put(s, "timeline", tl, err);
+    return code;
+}
+
+static wb_code connect_both(pg_source *s, wb_error *err)
+{
+    wb_code code = pg_link_open(&s->side, s, s->host, PG_SQL, err);
+    if (code == WB_OK) code = check_wal_level(s, err);
+    if (code == WB_OK && s->snapshot_mode != PG_SNAP_ONLY)
+        code = pg_link_open(&s->repl, s, s->host, PG_REPLICATION, err);
+    if (code == WB_E_AUTH) wb_hint(err, "The user needs LOGIN and REPLICATION: ALTER ROLE name WITH REPLICATION;");
+    return code;
+}
+
+/* ---------------------------------------------------------------- the slot against our position */
+
+typedef struct plan {
+    pg_lsn pos; /* where targets want to go on; 0: none has a position        */
+    pg_slot slot;
+    bool slot_ours; /* made by this pipeline, says the state                      */
+    bool make_slot; /* before it, an old one of ours is dropped                   */
+    bool first;     /* publications may be made and changed                       */
+    bool snapshot;  /* for s->fresh                                               */
+} plan;
+
+static wb_code check_slot(pg_source *s, const plan *p, wb_error *err)
+{
+    const pg_slot *slot = &p->slot;
+    const char *name = s->names.slot;
+    char a[PG_LSN_TEXT], b[PG_LSN_TEXT];
+    if (!slot->exists)
+        return pg_gap(s, err,
+                      "The replication slot %s is gone, so the server keeps no log for this pipeline. What was "
+                      "changed after %s is lost to it",
+                      name, pg_lsn_text(p->pos, a));
+    if (!slot->logical || !slot->ours_plugin)
+        return wb_fail(err, WB_E_CONFIG, WB_NEVER, "The replication slot %s is not a logical slot of pgoutput (%s).",
+                       name, slot->logical ? slot->plugin : "physical");
+    if (slot->lost)
+        return pg_gap(s, err,
+                      "The server has given up the replication slot %s (%s): it needed log from %s on, more than "
+                      "max_slot_wal_keep_size keeps",
+                      name, slot->why_lost[0] ? slot->why_lost : slot->wal_status,
+                      pg_lsn_text(p->pos ? p->pos : slot->confirmed, a));
+    if (!slot->has_confirmed)
+        return wb_fail(err, WB_E_SERVER, WB_RECONNECT, "The replication slot %s has no confirmed position yet.", name);
+    if (slot->active) return pg_slot_active(slot, name, err);
+    if (p->pos && slot->confirmed > p->pos)
+        return pg_gap(s, err,
+                      "The replication slot %s begins at %s, but the targets have changes up to %s only: %lld bytes "
+                      "of log between are lost. The slot was made anew, or something else reads it",
+                      name, pg_lsn_text(slot->confirmed, a), pg_lsn_text(p->pos, b),
+                      (long long)(slot->confirmed - p->pos));
+    if (slot->two_phase)
+        wb_host_log(s->host, WB_LOG_WARN,
+                    "the slot %s has two_phase on: the first prepared transaction will stop this "
+                    "pipeline",
+                    name);
+    return WB_OK;
+}
+
+static wb_code check_strange_slot(pg_source *s, const plan *p, wb_error *err)
+{
+    if (s->names.slot_named || !s->create_slot) return check_slot(s, p, err);
+    wb_fail(err, WB_E_STATE, WB_NEVER,
+            "The replication slot %s exists, but the state of this pipeline knows nothing of it.", s->names.slot);
+    wb_hint(err,
+            "If the state was deleted: `walbrook drop` removes the slot. If another pipeline reads it: give this one "
+            "another name, or name the slot in `slot` to use it as it is.");
+    return WB_E_STATE;
+}
+
+/* What is to be done, from what is there. */
+static wb_code make_plan(pg_source *s, plan *p, wb_error *err)
+{
+    char made[PG_NAME], making[PG_NAME];
+    wb_code code = pg_slot_look(&s->side, s->names.slot, &p->slot, err);
+    if (code == WB_OK) code = pg_state_get(s, "slot", made, sizeof made, err);
+    if (code == WB_OK) code = pg_state_get(s, "making_slot", making, sizeof making, err);
+    if (code != WB_OK) return code;
+    bool copies = s->snapshot_mode != PG_SNAP_NEVER;
+    p->slot_ours = strcmp(made, s->names.slot) == 0 || strcmp(making, s->names.slot) == 0;
+    p->snapshot = copies && s->fresh;
+    if (p->pos) return check_slot(s, p, err);
+    bool keep = p->slot.exists && (!p->slot_ours || (!copies && !p->slot.lost && strcmp(making, s->names.slot) != 0));
+    p->first = !keep;
+    if (keep) return p->slot_ours ? check_slot(s, p, err) : check_strange_slot(s, p, err);
+    p->make_slot = true;
+    if (p->slot.exists && p->slot.active) return pg_slot_active(&p->slot, s->names.slot, err);
+    if (s->create_slot) return WB_OK;
+    wb_fail(err, WB_E_CONFIG, WB_NEVER, "The replication slot %s does not exist, and create_slot is off.",
+            s->names.slot);
+    wb_hint(err, "Make it after the publication: SELECT pg_create_logical_replication_slot('%s', 'pgoutput');",
+            s->names.slot);
+    return WB_E_CONFIG;
+}
+
+static wb_code make_slot(pg_source *s, const plan *p, char *snapshot, pg_lsn *point, wb_error *err)
+{
+    wb_code code = WB_OK;
+    if (p->slot.exists) {
+        wb_host_log(s->host, WB_LOG_INFO, "drops the slot %s of a start that was not finished", s->names.slot);
+        code = pg_slot_drop(&s->side, s->names.slot, err);
+    }
+    if (code == WB_OK && !s->tail) code = pg_state_put(s, "making_slot", s->names.slot, err);
+    if (code == WB_OK) code = pg_slot_create(s, &s->repl, s->names.slot, s->tail, p->snapshot, point, snapshot, err);
+    if (code == WB_OK && !s->tail) code = pg_state_put(s, "slot", s->names.slot, err);
+    if (code == WB_OK && !s->tail) code = pg_state_del(s, "making_slot", err);
+    char text[PG_LSN_TEXT];
+    if (code == WB_OK && !s->tail)
+        wb_host_log(s->host, WB_LOG_INFO, "made the replication slot %s at %s", s->names.slot,
+                    pg_lsn_text(*point, text));
+    return code;
+}
+
+/* A snapshot beside a slot that is older: from a temporary slot, whose consistent point the stream passes later; what
+ * the snapshot has is then left out for the targets that got it. */
+static wb_code borrow_snapshot(pg_source *s, char *snapshot, pg_lsn *point, wb_error *err)
+{
+    (void)snprintf(s->snap.temp_slot, sizeof s->snap.temp_slot, "walbrook_copy_%d_%llx", (int)getpid(),
+                   (unsigned long long)wb_now_us() & 0xffffffffffu);
+    return pg_slot_create(s, &s->repl, s->snap.temp_slot, true, true, point, snapshot, err);
+}
+
+/* ---------------------------------------------------------------- the order of things */
+
+static wb_code load_tables(pg_source *s, wb_error *err)
+{
+    wb_code code = pg_patterns_of(s, &s->arena, &s->patterns, err);
+    if (code == WB_OK) code = pg_catalog_load(&s->side, s->patterns, &s->cat, err);
+    bool negative;
+    if (code == WB_OK && s->cat.unmatched)
+        wb_host_log(s->host, WB_LOG_WARN, "the pattern '%s' in `tables` matches no table",
+                    wb_patterns_text(s->patterns, s->cat.unmatched - 1, &negative));
+    return code;
+}
+
+static wb_code snapshot_only(pg_source *s, wb_error *err)
+{
+    s->snap.only = true;
+    if (!s->fresh) return WB_OK; /* all targets have it: read says the end */
+    if (!s->cat.nwanted) return wb_fail(err, WB_E_CONFIG, WB_NEVER, "No table of the database matches `tables`.");
+    return pg_snap_begin(s, NULL, 0, err);
+}
+
+/* Numbers of columns as of the slot, for targets that begin without a snapshot. */
+static wb_code remember_shapes(pg_source *s, wb_error *err)
+{
+    wb_code code = WB_OK;
+    for (size_t i = 0; i < s->cat.n && code == WB_OK && pg_state_on(s); i++) {
+        const pg_table *t = &s->cat.tables[i];
+        if (!t->published || !pg_catalog_covers(&s->cat, t)) continue;
+        wb_arena a;
+        wb_arena_init(&a, 8 * 1024, 0);
+        pg_shape shape;
+        bool found = false;
+        code = pg_shape_load(&s->side, t->oid, &a, &shape, &found, err);
+        if (code == WB_OK && found) {
+            pg_shape_narrow(&shape, t->columns);
+            code = pg_shape_remember(s, &shape, 0, err);
+        }
+        wb_arena_fini(&a);
+    }
+    return code;
+}
+
+static void say_start(pg_source *s, pg_lsn point)
+{
+    uint8_t pos[PG_POS_LEN];
+    pg_pos_make(pos, point);
+    wb_host_idle(s->host, (wb_pos){pos, PG_POS_LEN}, s->fresh);
+}
+
+/* The slot exists or is made; then a snapshot, or the stream at once. */
+static wb_code start(pg_source *s, const plan *p, wb_error *err)
+{
+    char snapshot[PG_NAME] = "";
+    pg_lsn point = 0;
+    wb_code code = WB_OK;
+    s->start = p->pos ? p->pos : p->slot.confirmed;
+    if (p->make_slot) {
+        code = make_slot(s, p, snapshot, &point, err);
+        s->start = point;
+    } else if (p->snapshot) {
+        code = borrow_snapshot(s, snapshot, &point, err);
+    }
+    if (code != WB_OK) return code;
+    if (p->snapshot) {
+        code = pg_state_put(s, "snapshot", "running", err);
+        return code == WB_OK ? pg_snap_begin(s, snapshot, point, err) : code;
+    }
+    if (p->make_slot) code = remember_shapes(s, err);
+    if (code == WB_OK && s->fresh) say_start(s, s->start);
+    return code == WB_OK ? pg_stream_start(s, s->start, err) : code;
+}
+
+static wb_code refuse_late_publication(pg_source *s, const plan *p, wb_error *err)
+{
+    pg_pub pub, insert_pub;
+    if (p->make_slot || p->pos) return WB_OK;
+    wb_code code = pg_pub_look(&s->side, &s->names, &s->cat, &pub, &insert_pub, err);
+    if (code != WB_OK || pub.exists) return code;
+    wb_fail(err, WB_E_CONFIG, WB_NEVER,
+            "The slot %s exists and the publication %s does not: the server looks publications "
+            "up as of each change, so one that is made later hides all before it.",
+            s->names.slot, s->names.pub);
+    wb_hint(err, "Drop the slot, make the publication, then the slot again; or let Walbrook make both.");
+    return WB_E_CONFIG;
+}
+
+static wb_code begin_session(pg_source *s, const wb_resume *resume, wb_error *err)
+{
+    plan p = {.pos = s->tail ? 0 : pg_pos_lsn(resume->pos)};
+    if (s->tail && resume->again)
+        wb_host_log(s->host, WB_LOG_WARN, "connects again; changes made meanwhile are not shown");
+    wb_code code = connect_both(s, err);
+    if (code == WB_OK && s->tail) code = pg_tail_clean(s, &s->side, err);
+    if (code == WB_OK) code = load_tables(s, err);
+    if (code == WB_OK && s->snapshot_mode == PG_SNAP_ONLY) return snapshot_only(s, err);
+    if (code == WB_OK) code = identify(s, p.pos, err);
+    if (code == WB_OK && s->tail) code = pg_tail_existing(s, &s->side, err);
+    if (code == WB_OK) code = make_plan(s, &p, err);
+    if (code == WB_OK) code = refuse_late_publication(s, &p, err);
+    if (code == WB_OK) code = pg_pub_prepare(s, &s->side, p.first, err);
+    return code == WB_OK ? start(s, &p, err) : code;
+}
+
+wb_code pg_open(void *ctx, wb_host *h, const wb_resume *resume, wb_error *err)
+{
+    pg_source *s = ctx;
+    pg_close(s);
+    s->host = h;
+    s->fresh = resume->fresh;
+    wb_arena_init(&s->arena, 4 * 1024, 0);
+    if (s->tail) {
+        (void)snprintf(s->tail_name, sizeof s->tail_name, "walbrook_tail_%d_%llx", (int)getpid(),
+                       (unsigned long long)wb_now_us() & 0xffffffffffu);
+        s->snapshot_mode = PG_SNAP_NEVER;
+    }
+    wb_code code = pg_names_make(s, h, &s->names, err);
+    if (code != WB_OK) return code;
+    const char *dir = wb_host_state_dir(h);
+    if (!dir) dir = getenv("TMPDIR");
+    s->spools = pg_spools_new(dir ? dir : "/tmp", (uint64_t)s->spool_limit);
+    s->decoder = pg_decoder_new(pg_relation_hook, s, (size_t)wb_host_max_row(h));
+    if (!s->spools || !s->decoder) return pg_nomem(err);
+    if (s->heartbeat_ms) s->heartbeat_at_us = wb_mono_us() + s->heartbeat_ms * 1000;
+    return begin_session(s, resume, err);
+}

@@ -1,0 +1,313 @@
+/* pg.h: what the files of the PostgreSQL source share: options, connections, tables, the running stream.
+ * Everything that talks to a server is here; what only reads bytes is in wire.h, types.h, spool.h, position.h.
+ * Threads: open, read, settle and close run on the source's thread and own everything below "running"; check, tip,
+ * status, drop and suggest make a connection of their own and touch only the options and `interrupted`. */
+#ifndef WB_PG_H
+#define WB_PG_H
+#include <libpq-fe.h>
+#include <stdatomic.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/patterns.h"
+#include "position.h"
+#include "spool.h"
+#include "types.h"
+#include "walbrook/plugin.h"
+#include "wire.h"
+
+typedef enum pg_snapshot_mode { PG_SNAP_INITIAL, PG_SNAP_NEVER, PG_SNAP_ONLY, PG_SNAP_WHEN_NEEDED } pg_snapshot_mode;
+
+typedef struct pg_source pg_source;
+
+/* ---------------------------------------------------------------- conn.c */
+
+typedef enum pg_role { PG_SQL, PG_REPLICATION } pg_role;
+typedef struct pg_link {
+    PGconn *pg; /* NULL: not connected */
+    pg_source *s;
+    wb_host *h;
+    int version;         /* 150020 */
+    int64_t deadline_us; /* closing: a stop does not end it, this time does; 0: none */
+} pg_link;
+
+wb_code pg_link_open(pg_link *l, pg_source *s, wb_host *h, pg_role role, wb_error *err) WB_MUST;
+void pg_link_close(pg_link *l); /* fine when not open */
+bool pg_link_dead(const pg_link *l);
+bool pg_stopped(const pg_source *s, wb_host *h);
+bool pg_link_stopped(const pg_link *l);
+wb_code pg_fail_stopped(wb_error *err);
+
+/* Run a statement, wait for it, give its last result (PQclear it). `why` completes "PostgreSQL refused ...". `tick`
+ * (may be NULL) is called about ten times a second while waiting. Interrupted: cancels, WB_E_STOPPED. */
+typedef struct pg_call {
+    const char *why;
+    int n;
+    const char *const *values;
+    void (*tick)(void *arg, int64_t waited_us);
+    void *arg;
+} pg_call;
+wb_code pg_run(pg_link *l, const pg_call *call, const char *sql, PGresult **out, wb_error *err) WB_MUST;
+wb_code pg_query(pg_link *l, const char *why, const char *sql, PGresult **out, wb_error *err) WB_MUST;
+wb_code pg_query1(pg_link *l, const char *why, const char *sql, const char *value, PGresult **out,
+                  wb_error *err) WB_MUST;
+wb_code pg_do(pg_link *l, const char *why, const char *sql, wb_error *err) WB_MUST; /* no result wanted */
+/* Fill err from a result that failed, or (res NULL) from a connection that broke. Returns the code. */
+wb_code pg_fail_result(pg_link *l, const PGresult *res, const char *why, wb_error *err);
+/* libpq's text on one line without password. */
+void pg_clean_text(const PGconn *pg, const char *text, char *out, size_t cap);
+
+/* SQL text: "quoted ""name""", 'literal'. */
+void pg_put_ident(wb_out *o, wb_str name);
+void pg_put_ident_z(wb_out *o, const char *name);
+void pg_put_literal(wb_out *o, const char *text);
+const char *pg_out_z(wb_out *o); /* NUL-terminated; NULL when the writer failed */
+wb_code pg_nomem(wb_error *err);
+
+/* ---------------------------------------------------------------- names */
+
+enum { PG_NAME = 64 }; /* NAMEDATALEN */
+typedef struct pg_names {
+    char slot[PG_NAME], pub[PG_NAME], insert_pub[PG_NAME];
+    bool slot_named, pub_named; /* by the user */
+    char comment[160];          /* what a publication that we made says of itself */
+} pg_names;
+wb_code pg_names_make(const pg_source *s, wb_host *h, pg_names *out, wb_error *err) WB_MUST;
+
+/* ---------------------------------------------------------------- catalog.c: which tables there are */
+
+typedef struct pg_table {
+    uint32_t oid, parent; /* parent: of a partition; else 0                  */
+    wb_str schema, name;  /* NUL-terminated                                  */
+    char kind, identity;  /* r p; d n f i                                    */
+    bool key_usable;      /* the identity of the table itself                */
+    bool usable;          /* updates and deletes can be published            */
+    bool wanted;          /* by the patterns, partitions of wanted ones not  */
+    bool published;       /* publication.c                                   */
+    bool can_select, owned;
+    int64_t rows;        /* estimate; -1 unknown                            */
+    const char *columns; /* column list of the publication: names separated by \1; NULL: all */
+    const char *filter;  /* row filter, SQL; NULL: none                     */
+} pg_table;
+
+typedef struct pg_catalog {
+    wb_arena arena;
+    pg_table *tables; /* ordered by oid */
+    size_t n, nwanted;
+    size_t unmatched; /* the first pattern that matches nothing, + 1; 0: all match */
+} pg_catalog;
+
+wb_code pg_catalog_load(pg_link *l, const wb_patterns *patterns, pg_catalog *out, wb_error *err) WB_MUST;
+void pg_catalog_free(pg_catalog *c); /* also of a failed load, or zeroed */
+pg_table *pg_catalog_find(const pg_catalog *c, uint32_t oid);
+/* The table or one of its partitioned ancestors is wanted. */
+bool pg_catalog_covers(const pg_catalog *c, const pg_table *t);
+wb_code pg_patterns_of(const pg_source *s, wb_arena *a, wb_patterns **out, wb_error *err) WB_MUST;
+
+/* ---------------------------------------------------------------- shape.c: the columns of one version of a table */
+
+enum { PG_MISSING_UNKNOWN, PG_MISSING_NULL, PG_MISSING_TEXT };
+typedef struct pg_column {
+    int32_t attnum; /* 0: not known */
+    uint32_t type;
+    int32_t mod;
+    uint8_t kind; /* wb_kind */
+    uint8_t missing;
+    bool not_null, generated;
+    uint16_t key; /* place in the key, from 1; 0: none */
+    wb_str name, type_name, missing_text;
+} pg_column;
+
+typedef struct pg_shape {
+    uint32_t oid;
+    wb_str schema, name;
+    char identity, relkind;
+    size_t ncols;
+    pg_column *cols;
+} pg_shape;
+
+/* The table as the catalog has it now. *found false: no such table. Memory: a. */
+wb_code pg_shape_load(pg_link *l, uint32_t oid, wb_arena *a, pg_shape *out, bool *found, wb_error *err) WB_MUST;
+/* Only columns that travel: not generated, and in `columns` (\1-separated; NULL: all). In place. */
+void pg_shape_narrow(pg_shape *s, const char *columns);
+wb_table *pg_shape_table(const pg_shape *s, uint32_t flags); /* NULL: no memory */
+/* Text form for the state; pure. decode: false when it is not one. Views into `in`; the array from a. */
+void pg_shape_encode(const pg_shape *s, wb_out *out);
+bool pg_shape_decode(wb_str in, wb_arena *a, pg_shape *out);
+/* Names and types of all columns are the same, in this order. */
+bool pg_shape_fits(const pg_shape *s, const pg_relation *r);
+/* What a Relation message shows, with ids and the rest from `known` and `now` (either may be NULL) where a column has
+ * the same name and type; ids that would not ascend are left 0. Pure. */
+bool pg_shape_merge(const pg_relation *r, const pg_shape *known, const pg_shape *now, wb_arena *a, pg_shape *out);
+uint64_t pg_shape_hash(const pg_relation *r);
+
+/* relation.c: the decoder's hook */
+wb_table *pg_relation_hook(void *arg, const pg_relation *r, wb_error *err);
+/* Remember the present version of a table in the state. */
+wb_code pg_shape_remember(pg_source *s, const pg_shape *shape, uint64_t hash, wb_error *err) WB_MUST;
+
+/* A set of OIDs: tables that are published but not wanted. */
+typedef struct pg_oidset {
+    uint32_t *oids;
+    size_t n, cap;
+} pg_oidset;
+bool pg_oidset_has(const pg_oidset *s, uint32_t oid);
+bool pg_oidset_set(pg_oidset *s, uint32_t oid, bool in); /* false: no memory */
+
+/* ---------------------------------------------------------------- publication.c */
+
+typedef struct pg_pub {
+    bool exists, ours, all_tables, via_root;
+    bool ins, upd, del, trunc;
+} pg_pub;
+
+/* What the server has under our two names, and marks catalog tables `published`. */
+wb_code pg_pub_look(pg_link *l, const pg_names *names, pg_catalog *cat, pg_pub *pub, pg_pub *insert_pub,
+                    wb_error *err) WB_MUST;
+/* At open: look, make or take over, compare, log. Fills s->pub_list for START_REPLICATION. */
+wb_code pg_pub_prepare(pg_source *s, pg_link *l, bool first, wb_error *err) WB_MUST;
+/* CREATE statements that would make ours; for check and hints. */
+void pg_pub_sql(const pg_names *names, const pg_catalog *cat, bool insert_only, int version, wb_out *out);
+wb_code pg_pub_drop(pg_link *l, const pg_names *names, void (*say)(void *arg, const char *line), void *arg,
+                    wb_error *err) WB_MUST;
+
+/* ---------------------------------------------------------------- slot.c */
+
+typedef struct pg_slot {
+    bool exists, active, lost, temporary, logical, ours_plugin, two_phase, has_confirmed;
+    int active_pid;
+    pg_lsn restart, confirmed;
+    int64_t held, safe; /* bytes; safe -1: no limit */
+    char wal_status[16], database[PG_NAME], plugin[PG_NAME], why_lost[64];
+} pg_slot;
+wb_code pg_slot_look(pg_link *l, const char *name, pg_slot *out, wb_error *err) WB_MUST;
+/* On the replication connection. *snapshot (cap PG_NAME) "" when none was asked for. */
+wb_code pg_slot_create(pg_source *s, pg_link *repl, const char *name, bool temporary, bool export, pg_lsn *point,
+                       char *snapshot, wb_error *err) WB_MUST;
+/* Bytes of log between two places. */
+wb_code pg_slot_drop(pg_link *l, const char *name, wb_error *err) WB_MUST;
+/* The log after `pos` is gone: code and next by the snapshot mode, with the size. */
+wb_code pg_gap(const pg_source *s, wb_error *err, const char *fmt, ...) WB_PRINTF(3, 4);
+wb_code pg_slot_active(const pg_slot *slot, const char *name, wb_error *err);
+
+/* ---------------------------------------------------------------- state.c: what is remembered */
+
+bool pg_state_on(const pg_source *s);
+wb_code pg_state_put(pg_source *s, const char *key, const char *value, wb_error *err) WB_MUST;
+/* "" when unknown. */
+wb_code pg_state_get(pg_source *s, const char *key, char *out, size_t cap, wb_error *err) WB_MUST;
+wb_code pg_state_del(pg_source *s, const char *key, wb_error *err) WB_MUST;
+
+/* ---------------------------------------------------------------- the source */
+
+typedef struct pg_txn { /* the transaction that is being received or replayed */
+    bool active, begun, in_batch;
+    uint32_t xid;
+    pg_lsn at;
+    int64_t commit_us;
+    uint64_t rows; /* handed over or in the batch */
+} pg_txn;
+
+typedef struct pg_snap { /* snapshot.c */
+    bool on, copying, only, first_batch;
+    pg_link link; /* the worker's connection */
+    pg_lsn point;
+    int64_t taken_us;
+    size_t at; /* table being copied */
+    const wb_table *table;
+    int64_t rows, told;
+    uint64_t ordinal;
+    bool any_rows;
+    char temp_slot[PG_NAME]; /* to drop when done; "" none */
+    char *pending;           /* a row that has no batch yet: PQfreemem */
+    int pending_len;
+} pg_snap;
+
+struct pg_source {
+    /* options */
+    const char *url;
+    wb_list table_list;
+    const char *slot_option, *publication_option;
+    int snapshot_mode;
+    bool streaming, create_slot, create_publication, tail, messages;
+    int64_t spool_limit, heartbeat_ms, status_interval_ms;
+
+    /* any thread */
+    atomic_bool interrupted;
+    atomic_ullong tip_wanted; /* `--until now` waits for it */
+
+    /* for the life of the process */
+    bool streaming_off; /* the spool had no room */
+    char tail_name[PG_NAME];
+
+    /* running */
+    wb_host *host;
+    uint64_t fresh;
+    pg_names names;
+    pg_link side, repl;
+    pg_catalog cat;
+    wb_arena arena; /* for the session: patterns */
+    wb_patterns *patterns;
+    wb_out pub_list; /* "p1","p 2" */
+    pg_decoder *decoder;
+    pg_spools *spools;
+    pg_spool_reader *replay;
+    pg_event replay_commit;
+    pg_spool_record replay_record;
+    bool replay_pending; /* the record waits for a batch */
+    pg_oidset unwanted;
+    pg_snap snap;
+    pg_lsn start; /* of the stream */
+    bool started; /* START_REPLICATION was answered */
+    bool in_stream;
+    uint32_t stream_xid;
+
+    wb_batch *batch;
+    size_t batch_room; /* asked for at take */
+    pg_txn txn;
+    pg_lsn idle_to; /* nothing up to here, to be said when the batch is put; 0 none */
+    char *pending;  /* a message that has no batch yet: PQfreemem */
+    int pending_len;
+    size_t since_pause; /* bytes */
+    uint64_t received_messages;
+
+    pg_lsn received, settled, reported;
+    int64_t status_every_us, status_at_us, heartbeat_at_us, asked_us, heard_us;
+    bool status_due;
+};
+
+/* stream.c */
+wb_code pg_stream_start(pg_source *s, pg_lsn from, wb_error *err) WB_MUST;
+wb_code pg_stream_read(pg_source *s, int ms, wb_error *err) WB_MUST;
+void pg_stream_end(pg_source *s); /* last status, close the COPY */
+/* feedback.c */
+wb_code pg_status_send(pg_source *s, bool reply, wb_error *err) WB_MUST;
+wb_code pg_timers(pg_source *s, wb_error *err) WB_MUST;
+int64_t pg_timers_left(const pg_source *s, int64_t now); /* µs until the next one */
+void pg_settled(pg_source *s, pg_lsn lsn);
+/* message.c: one CopyData. WB_AGAIN: no budget for it, give it again. */
+wb_code pg_message(pg_source *s, const char *p, size_t n, wb_error *err) WB_MUST;
+wb_code pg_replay_step(pg_source *s, wb_error *err) WB_MUST; /* WB_AGAIN: no budget */
+/* A batch with room for `need` bytes more: WB_AGAIN when there is no budget. */
+wb_code pg_batch_for(pg_source *s, size_t need, wb_error *err) WB_MUST;
+wb_code pg_batch_put(pg_source *s, wb_error *err) WB_MUST; /* if it holds anything; then says idle */
+bool pg_in_flight(const pg_source *s);
+/* snapshot.c */
+wb_code pg_snap_begin(pg_source *s, const char *snapshot, pg_lsn point, wb_error *err) WB_MUST;
+wb_code pg_snap_read(pg_source *s, int ms, wb_error *err) WB_MUST; /* WB_END: all is handed over */
+void pg_snap_close(pg_source *s);
+/* open.c */
+wb_code pg_open(void *ctx, wb_host *h, const wb_resume *resume, wb_error *err);
+void pg_close(void *ctx);
+/* tail.c */
+wb_code pg_tail_clean(pg_source *s, pg_link *l, wb_error *err) WB_MUST;    /* leftovers of dead ones */
+wb_code pg_tail_existing(pg_source *s, pg_link *l, wb_error *err) WB_MUST; /* takes one that fits, by its name */
+/* check.c, status.c, suggest.c */
+wb_code pg_check(void *ctx, wb_host *h, wb_report *r, wb_error *err);
+wb_code pg_tip(void *ctx, wb_host *h, void *out, size_t cap, size_t *len, wb_error *err);
+wb_code pg_status(void *ctx, wb_host *h, wb_pos settled, const wb_facts *facts, wb_error *err);
+wb_code pg_drop(void *ctx, wb_host *h, void (*say)(void *arg, const char *line), void *arg, wb_error *err);
+wb_code pg_suggest(void *ctx, wb_host *h, void (*put)(void *arg, const char *text), void *arg, wb_error *err);
+
+extern const wb_source wb_source_postgres;
+#endif

@@ -1,0 +1,22 @@
+/* position.h: a position of this source is 8 bytes: an LSN, big-endian, just after the last byte that is inside. Pure.
+ */
+#ifndef WB_PG_POSITION_H
+#define WB_PG_POSITION_H
+#include "base/base.h"
+#include "wire.h"
+
+enum { PG_POS_LEN = 8, PG_LSN_TEXT = 18 };
+
+void pg_pos_make(uint8_t out[PG_POS_LEN], pg_lsn lsn);
+pg_lsn pg_pos_lsn(wb_pos pos); /* 0: none, or not one of ours */
+/* "0/16B3748" into out (NUL-terminated); returns out. */
+const char *pg_lsn_text(pg_lsn lsn, char out[PG_LSN_TEXT]);
+bool pg_lsn_parse(wb_str text, pg_lsn *out);
+
+/* Slots of wb_source. */
+bool pg_pos_holds(wb_pos pos, const wb_txn *txn);
+int pg_pos_compare(wb_pos a, wb_pos b);
+void pg_pos_meet(wb_pos a, wb_pos b, void *out, size_t cap, size_t *len);
+size_t pg_pos_render(wb_pos pos, char *out, size_t cap);
+wb_code pg_pos_parse(wb_str text, void *out, size_t cap, size_t *len, wb_error *err);
+#endif

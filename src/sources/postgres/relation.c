@@ -1,0 +1,212 @@
+/* relation.c: a new version of a table came with the stream. The message has names and types; numbers, key order,
+ * NOT NULL and the values that older rows show come from the catalog, which may be newer than the message, and from
+ * the versions that the state remembers. Called by the decoder on the source's thread; rare. */
+#include "pg.h"
+
+#include <stdio.h>
+
+#include "base/clock.h"
+
+bool pg_state_on(const pg_source *s) { return wb_host_state_dir(s->host) != NULL; }
+
+wb_code pg_state_put(pg_source *s, const char *key, const char *value, wb_error *err)
+{
+    return pg_state_on(s) ? wb_host_state_put(s->host, key, wb_str_of(value), err) : WB_OK;
+}
+
+wb_code pg_state_get(pg_source *s, const char *key, char *out, size_t cap, wb_error *err)
+{
+    wb_str v = {NULL, 0};
+    out[0] = 0;
+    if (!pg_state_on(s)) return WB_OK;
+    wb_code code = wb_host_state_get(s->host, key, &v, err);
+    if (code != WB_OK) return code;
+    if (v.len >= cap)
+        return wb_fail(err, WB_E_STATE, WB_NEVER, "The state holds a value of '%s' that is too long.", key);
+    if (v.len) memcpy(out, v.ptr, v.len);
+    out[v.len] = 0;
+    return WB_OK;
+}
+
+wb_code pg_state_del(pg_source *s, const char *key, wb_error *err)
+{
+    return pg_state_on(s) ? wb_host_state_del(s->host, key, err) : WB_OK;
+}
+
+/* ---------------------------------------------------------------- versions in the state */
+
+static void latest_key(uint32_t oid, char key[48]) { (void)snprintf(key, 48, "table/%u", oid); }
+static void version_key(uint32_t oid, uint64_t hash, char key[48])
+{
+    (void)snprintf(key, 48, "table/%u/%016llx", oid, (unsigned long long)hash);
+}
+
+/* Written only when it says something new: each write is synced. */
+static wb_code put_if_new(pg_source *s, const char *key, const wb_out *value, wb_error *err)
+{
+    wb_str have = {NULL, 0}, want = {value->p, value->len};
+    wb_code code = wb_host_state_get(s->host, key, &have, err);
+    if (code != WB_OK || wb_str_eq(have, want)) return code;
+    return wb_host_state_put(s->host, key, want, err);
+}
+
+wb_code pg_shape_remember(pg_source *s, const pg_shape *shape, uint64_t hash, wb_error *err)
+{
+    if (!pg_state_on(s)) return WB_OK;
+    wb_out out = {0};
+    char key[48];
+    pg_shape_encode(shape, &out);
+    wb_code code = out.failed ? pg_nomem(err) : WB_OK;
+    if (code == WB_OK && hash) {
+        version_key(shape->oid, hash, key);
+        code = put_if_new(s, key, &out, err);
+    }
+    if (code == WB_OK) {
+        latest_key(shape->oid, key);
+        code = put_if_new(s, key, &out, err);
+    }
+    wb_out_fini(&out);
+    return code;
+}
+
+static wb_code recall(pg_source *s, const char *key, wb_arena *a, pg_shape *out, bool *found, wb_error *err)
+{
+    wb_str v = {NULL, 0};
+    *found = false;
+    if (!pg_state_on(s)) return WB_OK;
+    wb_code code = wb_host_state_get(s->host, key, &v, err);
+    if (code != WB_OK || !v.len) return code;
+    char *copy = wb_arena_strndup(a, v.ptr, v.len); /* the next get takes its memory */
+    if (!copy || a->failed) return pg_nomem(err);
+    if (!pg_shape_decode((wb_str){copy, v.len}, a, out)) {
+        wb_fail(err, WB_E_STATE, WB_NEVER, "The state's entry '%s' cannot be read.", key);
+        wb_hint(err, "It was written by a newer Walbrook, or it is damaged.");
+        return WB_E_STATE;
+    }
+    *found = true;
+    return WB_OK;
+}
+
+/* The version of exactly this message, else the newest one. */
+static wb_code recall_any(pg_source *s, const pg_relation *r, uint64_t hash, wb_arena *a, pg_shape *out, bool *found,
+                          wb_error *err)
+{
+    char key[48];
+    version_key(r->oid, hash, key);
+    wb_code code = recall(s, key, a, out, found, err);
+    if (code != WB_OK || *found) return code;
+    latest_key(r->oid, key);
+    return recall(s, key, a, out, found, err);
+}
+
+/* ---------------------------------------------------------------- the catalog */
+
+static wb_code side(pg_source *s, wb_error *err)
+{
+    if (!pg_link_dead(&s->side)) return WB_OK;
+    pg_link_close(&s->side);
+    return pg_link_open(&s->side, s, s->host, PG_SQL, err);
+}
+
+static wb_code load_now(pg_source *s, uint32_t oid, wb_arena *a, pg_shape *out, bool *found, wb_error *err)
+{
+    wb_error first;
+    wb_error_reset(&first);
+    wb_code code = side(s, &first);
+    if (code == WB_OK) code = pg_shape_load(&s->side, oid, a, out, found, &first);
+    if (code == WB_E_NET && pg_link_dead(&s->side)) { /* idle for hours, cut by somebody: once more */
+        code = side(s, err);
+        return code == WB_OK ? pg_shape_load(&s->side, oid, a, out, found, err) : code;
+    }
+    if (code != WB_OK && err) *err = first;
+    return code;
+}
+
+/* Names of types that neither the catalog's nor a remembered version has. */
+static wb_code name_types(pg_source *s, pg_shape *shape, wb_arena *a, wb_error *err)
+{
+    for (size_t i = 0; i < shape->ncols; i++) {
+        pg_column *c = &shape->cols[i];
+        if (c->type_name.ptr) continue;
+        wb_out out = {0};
+        PGresult *res = NULL;
+        wb_code code = WB_OK;
+        if (c->type >= 16384) {
+            char oid[16], mod[16];
+            (void)snprintf(oid, sizeof oid, "%u", c->type);
+            (void)snprintf(mod, sizeof mod, "%d", c->mod);
+            const char *values[] = {oid, mod};
+            code = pg_run(&s->side, &(pg_call){.why = "to name a type", .n = 2, .values = values},
+                          "SELECT format_type($1::oid, $2::int4)", &res, err);
+            if (code == WB_OK) wb_out_z(&out, PQgetvalue(res, 0, 0));
+        } else {
+            pg_type_name(c->type, c->mod, &out);
+        }
+        PQclear(res);
+        if (code == WB_OK) c->type_name = (wb_str){wb_arena_strndup(a, out.p ? out.p : "", out.len), out.len};
+        bool failed = out.failed || a->failed;
+        wb_out_fini(&out);
+        if (code != WB_OK || failed) return code != WB_OK ? code : pg_nomem(err);
+    }
+    return WB_OK;
+}
+
+/* ---------------------------------------------------------------- the hook */
+
+static bool is_wanted(const pg_source *s, const pg_relation *r)
+{
+    const pg_table *t = pg_catalog_find(&s->cat, r->oid);
+    if (t && pg_catalog_covers(&s->cat, t)) return true;
+    return wb_patterns_match(s->patterns, r->schema, r->name);
+}
+
+static wb_code shape_of(pg_source *s, const pg_relation *r, wb_arena *a, pg_shape *out, wb_error *err)
+{
+    pg_shape now, known;
+    bool have_now = false, have_known = false;
+    uint64_t hash = pg_shape_hash(r);
+    wb_code code = load_now(s, r->oid, a, &now, &have_now, err);
+    if (code != WB_OK) return code;
+    if (have_now) {
+        pg_table *t = pg_catalog_find(&s->cat, r->oid);
+        pg_shape_narrow(&now, t ? t->columns : NULL);
+    }
+    bool exact = have_now && pg_shape_fits(&now, r);
+    if (!exact) {
+        code = recall_any(s, r, hash, a, &known, &have_known, err);
+        if (code != WB_OK) return code;
+        wb_host_log(s->host, WB_LOG_DEBUG, "%.*s.%.*s has changed since this part of the log; %s", (int)r->schema.len,
+                    r->schema.ptr, (int)r->name.len, r->name.ptr,
+                    have_known ? "an older version is remembered" : "no older version is remembered");
+    }
+    if (!pg_shape_merge(r, have_known ? &known : NULL, have_now ? &now : NULL, a, out)) return pg_nomem(err);
+    code = name_types(s, out, a, err);
+    return code == WB_OK ? pg_shape_remember(s, out, hash, err) : code;
+}
+
+wb_table *pg_relation_hook(void *arg, const pg_relation *r, wb_error *err)
+{
+    pg_source *s = arg;
+    bool wanted = is_wanted(s, r);
+    if (!pg_oidset_set(&s->unwanted, r->oid, !wanted)) {
+        pg_nomem(err);
+        return NULL;
+    }
+    wb_table *t = NULL;
+    if (!wanted) {
+        t = pg_table_of_relation(r);
+        if (!t) pg_nomem(err);
+        return t;
+    }
+    wb_arena a;
+    wb_arena_init(&a, 16 * 1024, 0);
+    pg_shape shape;
+    if (shape_of(s, r, &a, &shape, err) == WB_OK) {
+        const pg_table *known = pg_catalog_find(&s->cat, r->oid);
+        bool insert_only = r->identity == 'n' || (known && !known->usable && known->published);
+        t = pg_shape_table(&shape, insert_only ? WB_TABLE_INSERT_ONLY : 0);
+        if (!t) pg_nomem(err);
+    }
+    wb_arena_fini(&a);
+    return t;
+}

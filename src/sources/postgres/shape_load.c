@@ -1,0 +1,106 @@
+/* shape_load.c: the columns of a table as the catalog has them now, user types by OID. Called at open, for a snapshot
+ * and for each new version that the stream brings. */
+#include "pg.h"
+
+#include <stdio.h>
+
+#include "base/options.h"
+
+enum { FIRST_USER_OID = 16384 };
+
+/* A domain's values look like its base type's. A missing value (fast default) is an array of one element, the column's
+ * own type. A column whose old rows were rewritten with a computed value is not known: it has a default and no missing
+ * value, as has one whose default came later. */
+static const char columns_sql[] =
+    "SELECT n.nspname, c.relname, c.relreplident, c.relkind,"
+    " a.attnum, a.attname, a.atttypid, a.atttypmod, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attgenerated,"
+    " CASE WHEN a.atthasmissing THEN 2 WHEN a.atthasdef OR a.attidentity <> '' OR b.has_default THEN 0 ELSE 1 END,"
+    " CASE WHEN a.atthasmissing THEN (a.attmissingval::text::text[])[1] END,"
+    " b.oid, b.typtype, b.typcategory, b.is_array,"
+    " coalesce(array_position(k.attnums[1:k.indnkeyatts], a.attnum), 0)"
+    " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+    " LEFT JOIN LATERAL (SELECT string_to_array(x.indkey::text, ' ')::int2[] AS attnums, x.indnkeyatts FROM pg_index x"
+    "  WHERE x.indrelid = c.oid AND x.indisvalid AND CASE c.relreplident WHEN 'i' THEN x.indisreplident"
+    "  ELSE x.indisprimary END LIMIT 1) k ON true"
+    " LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
+    " LEFT JOIN LATERAL (WITH RECURSIVE d AS ("
+    "   SELECT t.*, t.typdefault IS NOT NULL AND t.typtype = 'd' AS has_default FROM pg_type t WHERE t.oid = a.atttypid"
+    "   UNION ALL SELECT t.*, d.has_default OR (t.typdefault IS NOT NULL AND t.typtype = 'd')"
+    "   FROM d JOIN pg_type t ON t.oid = d.typbasetype WHERE d.typtype = 'd')"
+    "  SELECT d.oid, d.typtype, d.typcategory, d.has_default, d.typelem <> 0 AND d.typlen = -1 AS is_array"
+    "  FROM d WHERE d.typtype <> 'd' LIMIT 1) b ON true"
+    " WHERE c.oid = $1::oid ORDER BY a.attnum";
+
+static int64_t number(const char *z)
+{
+    int64_t v;
+    wb_error ignored;
+    wb_error_reset(&ignored);
+    return wb_parse_int(z, &v, &ignored) == WB_OK ? v : 0;
+}
+
+static wb_str copy(wb_arena *a, const char *z) { return wb_str_of(wb_arena_strdup(a, z)); }
+
+static wb_kind kind_of(uint32_t base, char typtype, char category, bool is_array)
+{
+    if (base < FIRST_USER_OID) return pg_type_kind(base);
+    if (typtype == 'e') return WB_TEXT;
+    if (typtype == 'r' || typtype == 'm') return WB_RANGE;
+    if (category == 'A' && is_array) return WB_ARRAY;
+    if (category == 'S') return WB_TEXT; /* citext */
+    return WB_OTHER;
+}
+
+static wb_str type_name(uint32_t oid, int32_t mod, const char *formatted, wb_arena *a)
+{
+    if (oid >= FIRST_USER_OID) return copy(a, formatted);
+    wb_out out = {0};
+    pg_type_name(oid, mod, &out);
+    wb_str name = {wb_arena_strndup(a, out.p ? out.p : "", out.failed ? 0 : out.len), out.failed ? 0 : out.len};
+    wb_out_fini(&out);
+    return name;
+}
+
+static void read_column(const PGresult *res, int row, wb_arena *a, pg_column *c)
+{
+    c->attnum = (int32_t)number(PQgetvalue(res, row, 4));
+    c->name = copy(a, PQgetvalue(res, row, 5));
+    c->type = (uint32_t)number(PQgetvalue(res, row, 6));
+    c->mod = (int32_t)number(PQgetvalue(res, row, 7));
+    c->type_name = type_name(c->type, c->mod, PQgetvalue(res, row, 8), a);
+    c->not_null = PQgetvalue(res, row, 9)[0] == 't';
+    c->generated = PQgetvalue(res, row, 10)[0] != 0;
+    c->missing = (uint8_t)number(PQgetvalue(res, row, 11));
+    if (PQgetisnull(res, row, 12))
+        c->missing = c->missing == PG_MISSING_TEXT ? PG_MISSING_NULL : c->missing;
+    else
+        c->missing_text = (wb_str){wb_arena_strndup(a, PQgetvalue(res, row, 12), (size_t)PQgetlength(res, row, 12)),
+                                   (size_t)PQgetlength(res, row, 12)};
+    c->kind = (uint8_t)kind_of((uint32_t)number(PQgetvalue(res, row, 13)), PQgetvalue(res, row, 14)[0],
+                               PQgetvalue(res, row, 15)[0], PQgetvalue(res, row, 16)[0] == 't');
+    c->key = (uint16_t)number(PQgetvalue(res, row, 17));
+}
+
+wb_code pg_shape_load(pg_link *l, uint32_t oid, wb_arena *a, pg_shape *out, bool *found, wb_error *err)
+{
+    char text[16];
+    (void)snprintf(text, sizeof text, "%u", oid);
+    PGresult *res;
+    *found = false;
+    *out = (pg_shape){.oid = oid};
+    wb_code code = pg_query1(l, "to describe a table", columns_sql, text, &res, err);
+    if (code != WB_OK) return code;
+    int n = PQntuples(res);
+    if (n) {
+        *found = true;
+        out->schema = copy(a, PQgetvalue(res, 0, 0));
+        out->name = copy(a, PQgetvalue(res, 0, 1));
+        out->identity = PQgetvalue(res, 0, 2)[0];
+        out->relkind = PQgetvalue(res, 0, 3)[0];
+        out->cols = wb_arena_zalloc(a, ((size_t)n + 1) * sizeof *out->cols);
+        for (int i = 0; i < n && out->cols && !a->failed && !PQgetisnull(res, i, 4); i++)
+            read_column(res, i, a, &out->cols[out->ncols++]);
+    }
+    PQclear(res);
+    return a->failed ? pg_nomem(err) : WB_OK;
+}

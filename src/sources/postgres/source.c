@@ -1,0 +1,242 @@
+/* source.c: the plugin: its options, and what each slot of wb_source does. The work is in open.c (start), snapshot.c
+ * (first copy), stream.c (the log), check.c, status.c and suggest.c. */
+#include "pg.h"
+
+#include <stdio.h>
+
+#include "base/clock.h"
+
+#define AT(field) offsetof(pg_source, field)
+
+static const wb_choice snapshot_modes[] = {
+    {"initial", PG_SNAP_INITIAL, "copy all rows first, then every change"},
+    {"never", PG_SNAP_NEVER, "only what changes from now on"},
+    {"only", PG_SNAP_ONLY, "copy all rows, then end; nothing is left at the server"},
+    {"when_needed", PG_SNAP_WHEN_NEEDED, "as initial, and again by itself when the server's log was lost"},
+    {NULL, 0, NULL},
+};
+
+static const wb_option options[] = {
+    {.name = "url",
+     .type = WB_OPT_STRING,
+     .offset = AT(url),
+     .flags = WB_OPT_REQUIRED | WB_OPT_URL,
+     .brief = "Where the database is",
+     .detail = "A libpq URI or a list of key=value. The password may come from PGPASSWORD or ~/.pgpass instead. TLS: "
+               "sslmode=verify-full and sslrootcert. Give the server itself, not a pooler.",
+     .example = "postgres://walbrook@db.internal/shop?sslmode=verify-full"},
+    {.name = "tables",
+     .type = WB_OPT_LIST,
+     .offset = AT(table_list),
+     .brief = "Patterns of tables to read, default all of the user's",
+     .detail =
+         "schema.table with * and ?; \"!\" in front leaves out; the last pattern that matches decides. Partitions "
+         "travel under the name of their root. Tables made later are named in `walbrook status`.",
+     .example = "[public.*, \"!public.audit_*\"]"},
+    {.name = "snapshot",
+     .type = WB_OPT_ENUM,
+     .offset = AT(snapshot_mode),
+     .def = "initial",
+     .choices = snapshot_modes,
+     .brief = "Whether the rows that are there already are copied first"},
+    {.name = "slot",
+     .type = WB_OPT_STRING,
+     .offset = AT(slot_option),
+     .brief = "Replication slot, default walbrook_PIPELINE",
+     .detail = "One that exists already is used as it is when it is named here.",
+     .example = "shop_cdc"},
+    {.name = "publication",
+     .type = WB_OPT_STRING,
+     .offset = AT(publication_option),
+     .brief = "Publication, default walbrook_PIPELINE",
+     .detail = "One that exists already and was not made by this pipeline is used as it is, with its column lists and "
+               "row filters. Tables without replica identity go into a second one, NAME_insert, that publishes inserts "
+               "and truncates only.",
+     .example = "shop_pub"},
+    {.name = "create_slot",
+     .type = WB_OPT_BOOL,
+     .offset = AT(create_slot),
+     .flags = WB_OPT_ADVANCED,
+     .def = "true",
+     .brief = "Make the slot when it is missing"},
+    {.name = "create_publication",
+     .type = WB_OPT_BOOL,
+     .offset = AT(create_publication),
+     .flags = WB_OPT_ADVANCED,
+     .def = "true",
+     .brief = "Make the publication when it is missing"},
+    {.name = "streaming",
+     .type = WB_OPT_BOOL,
+     .offset = AT(streaming),
+     .flags = WB_OPT_ADVANCED,
+     .def = "on",
+     .brief = "Receive large transactions while they run (server 14 or newer)",
+     .detail = "They wait in a file in the state folder until they commit. Off: the server keeps them, and sends them "
+               "after the commit."},
+    {.name = "spool_limit",
+     .type = WB_OPT_SIZE,
+     .offset = AT(spool_limit),
+     .flags = WB_OPT_ADVANCED,
+     .def = "10GB",
+     .min = 1 << 20,
+     .max = INT64_MAX,
+     .brief = "Most disk space for transactions that are not committed yet",
+     .detail = "When it, or the disk, is full, the pipeline connects again with streaming off and loses nothing."},
+    {.name = "messages",
+     .type = WB_OPT_BOOL,
+     .offset = AT(messages),
+     .def = "off",
+     .brief = "Hand over messages of pg_logical_emit_message (server 14 or newer)",
+     .detail = "Those inside a transaction; the others have no position in the order of commits."},
+    {.name = "heartbeat",
+     .type = WB_OPT_MSEC,
+     .offset = AT(heartbeat_ms),
+     .flags = WB_OPT_ADVANCED,
+     .def = "0ms",
+     .min = 0,
+     .max = 86400000,
+     .brief = "Write a small logical message this often; 0ms: never",
+     .detail = "Not needed to keep the server's log short; useful where a proxy hides keepalives.",
+     .example = "30s"},
+    {.name = "status_interval",
+     .type = WB_OPT_MSEC,
+     .offset = AT(status_interval_ms),
+     .flags = WB_OPT_ADVANCED,
+     .def = "10s",
+     .min = 100,
+     .max = 3600000,
+     .brief = "Tell the server at least this often where we are",
+     .detail = "At least three times in the server's wal_sender_timeout, whatever is set here."},
+    {.name = "tail",
+     .type = WB_OPT_BOOL,
+     .offset = AT(tail),
+     .flags = WB_OPT_ADVANCED,
+     .def = "false",
+     .brief = "Use a temporary slot and leave nothing behind; what `walbrook tail` sets"},
+    {.name = NULL},
+};
+
+static const char *version(void)
+{
+    static char text[32]; /* the same whoever writes it */
+    int v = PQlibVersion();
+    (void)snprintf(text, sizeof text, "libpq %d.%d", v / 10000, v % 10000);
+    return text;
+}
+
+/* The snapshot is over: its connection goes, the stream begins. */
+static wb_code to_stream(pg_source *s, wb_error *err)
+{
+    char temp[PG_NAME];
+    memcpy(temp, s->snap.temp_slot, sizeof temp);
+    s->snap.temp_slot[0] = 0;
+    pg_snap_close(s);
+    s->txn = (pg_txn){0};
+    if (temp[0]) {
+        wb_out sql = {0};
+        wb_out_z(&sql, "DROP_REPLICATION_SLOT ");
+        pg_put_ident_z(&sql, temp);
+        wb_code code = pg_do(&s->repl, "to drop the temporary slot", pg_out_z(&sql), err);
+        wb_out_fini(&sql);
+        if (code != WB_OK) return code;
+    }
+    return pg_stream_start(s, s->start, err);
+}
+
+static wb_code pg_read(void *ctx, int ms, wb_error *err)
+{
+    pg_source *s = ctx;
+    if (pg_stopped(s, s->host)) return WB_AGAIN;
+    if (s->snap.only && !s->snap.on) return WB_END;
+    if (!s->snap.on) return pg_stream_read(s, ms, err);
+    wb_code code = pg_snap_read(s, ms, err);
+    if (code != WB_END) return code;
+    if (s->snap.only) {
+        pg_snap_close(s);
+        s->snap.only = true;
+        return WB_END;
+    }
+    return to_stream(s, err);
+}
+
+static wb_code pg_settle(void *ctx, wb_pos pos, wb_error *err)
+{
+    pg_source *s = ctx;
+    WB_UNUSED(err);
+    pg_settled(s, pg_pos_lsn(pos));
+    return WB_OK;
+}
+
+static void pg_interrupt(void *ctx)
+{
+    pg_source *s = ctx;
+    atomic_store_explicit(&s->interrupted, true, memory_order_relaxed);
+}
+
+static void nobody(void *arg, const char *line)
+{
+    WB_UNUSED(arg);
+    WB_UNUSED(line);
+}
+
+static void leave_nothing(pg_source *s)
+{
+    if (!s->tail_name[0] || !s->host) return;
+    s->side.deadline_us = wb_mono_us() + 2000000; /* a stop is why we are here */
+    wb_error ignored;
+    wb_error_reset(&ignored);
+    if (pg_link_dead(&s->side)) {
+        pg_link_close(&s->side);
+        (void)!pg_link_open(&s->side, s, s->host, PG_SQL, &ignored);
+    }
+    if (s->side.pg) (void)!pg_pub_drop(&s->side, &s->names, nobody, NULL, &ignored);
+    s->side.deadline_us = 0;
+    s->tail_name[0] = 0;
+}
+
+void pg_close(void *ctx)
+{
+    pg_source *s = ctx;
+    pg_stream_end(s);
+    if (s->batch && s->host) wb_host_drop(s->host, s->batch);
+    if (s->pending) PQfreemem(s->pending);
+    if (s->replay) pg_spool_close(s->replay);
+    pg_snap_close(s);
+    pg_link_close(&s->repl);
+    leave_nothing(s);
+    pg_link_close(&s->side);
+    pg_spools_free(s->spools);
+    pg_decoder_free(s->decoder);
+    pg_catalog_free(&s->cat);
+    wb_out_fini(&s->pub_list);
+    wb_arena_fini(&s->arena);
+    free(s->unwanted.oids);
+    atomic_store(&s->interrupted, false);
+    /* What follows the options, the flags of other threads and `streaming_off` begins anew. */
+    size_t from = offsetof(pg_source, host);
+    memset((char *)s + from, 0, sizeof *s - from);
+}
+
+const wb_source wb_source_postgres = {
+    .head = {.kind = WB_SOURCE,
+             .name = "postgres",
+             .brief = "PostgreSQL 12 and newer, by logical replication (pgoutput)",
+             .options = options,
+             .ctx_size = sizeof(pg_source),
+             .version = version},
+    .check = pg_check,
+    .open = pg_open,
+    .read = pg_read,
+    .settle = pg_settle,
+    .holds = pg_pos_holds,
+    .compare = pg_pos_compare,
+    .meet = pg_pos_meet,
+    .tip = pg_tip,
+    .render = pg_pos_render,
+    .parse = pg_pos_parse,
+    .status = pg_status,
+    .drop = pg_drop,
+    .suggest = pg_suggest,
+    .interrupt = pg_interrupt,
+    .close = pg_close,
+};

@@ -1,0 +1,165 @@
+/* status.c: what the server says while we may or may not run: where its log ends, what it keeps for us; and the removal
+ * of what we made there. Each makes a connection of its own. Main thread, or any. */
+#include "pg.h"
+
+#include <stdio.h>
+
+#include "base/options.h"
+
+/* ---------------------------------------------------------------- tip */
+
+wb_code pg_tip(void *ctx, wb_host *h, void *out, size_t cap, size_t *len, wb_error *err)
+{
+    pg_source *s = ctx;
+    pg_link l = {0};
+    *len = 0;
+    if (cap < PG_POS_LEN) return wb_fail(err, WB_E_INTERNAL, WB_NEVER, "There is no room for a position.");
+    wb_code code = pg_link_open(&l, s, h, PG_SQL, err);
+    PGresult *res = NULL;
+    if (code == WB_OK) code = pg_query(&l, "whether it is a standby", "SELECT pg_is_in_recovery()", &res, err);
+    bool standby = code == WB_OK && PQgetvalue(res, 0, 0)[0] == 't';
+    PQclear(res);
+    res = NULL;
+    /* The message makes a commit that the stream shows at once; the flushed end is one that an idle walsender reaches.
+     */
+    if (code == WB_OK && !standby)
+        code = pg_do(&l, "to mark the end of its log",
+                     "SET synchronous_commit = local; SELECT pg_logical_emit_message(true, 'walbrook', 'tip')", err);
+    if (code == WB_OK)
+        code = pg_query(&l, "where its log ends",
+                        standby ? "SELECT pg_last_wal_replay_lsn()" : "SELECT pg_current_wal_flush_lsn()", &res, err);
+    pg_lsn lsn = 0;
+    if (code == WB_OK && !pg_lsn_parse(wb_str_of(PQgetvalue(res, 0, 0)), &lsn))
+        code = wb_fail(err, WB_E_PROTOCOL, WB_RECONNECT, "The server did not say where its log ends.");
+    PQclear(res);
+    pg_link_close(&l);
+    if (code != WB_OK) return code;
+    pg_pos_make(out, lsn);
+    *len = PG_POS_LEN;
+    atomic_store_explicit(&s->tip_wanted, lsn, memory_order_relaxed);
+    return WB_OK;
+}
+
+/* ---------------------------------------------------------------- status */
+
+static void say_tables(pg_source *s, pg_link *l, const pg_names *names, const wb_facts *facts)
+{
+    wb_arena a;
+    wb_arena_init(&a, 4096, 0);
+    pg_catalog cat = {0};
+    wb_patterns *patterns = NULL;
+    pg_pub pub, insert_pub;
+    wb_error ignored;
+    wb_error_reset(&ignored);
+    wb_out list = {0};
+    bool fine = pg_patterns_of(s, &a, &patterns, &ignored) == WB_OK &&
+                pg_catalog_load(l, patterns, &cat, &ignored) == WB_OK &&
+                pg_pub_look(l, names, &cat, &pub, &insert_pub, &ignored) == WB_OK;
+    for (size_t i = 0; fine && i < cat.n; i++) {
+        const pg_table *t = &cat.tables[i];
+        if (!t->wanted || t->published || !pub.exists) continue;
+        wb_out_printf(&list, "%s%s.%s", list.len ? ", " : "", t->schema.ptr, t->name.ptr);
+    }
+    if (list.len && pg_out_z(&list)) facts->text(facts->arg, "tables_not_published", list.p);
+    if (fine && !pub.exists) facts->text(facts->arg, "publication_missing", names->pub);
+    wb_out_fini(&list);
+    pg_catalog_free(&cat);
+    wb_arena_fini(&a);
+}
+
+static void say_slot(const pg_slot *slot, const pg_names *names, const wb_facts *facts)
+{
+    char lsn[PG_LSN_TEXT];
+    facts->text(facts->arg, "slot", names->slot);
+    if (!slot->exists) {
+        facts->text(facts->arg, "slot_state", "missing");
+        return;
+    }
+    facts->text(facts->arg, "slot_state", slot->lost ? "lost" : slot->active ? "active" : "idle");
+    if (slot->active) facts->number(facts->arg, "slot_pid", slot->active_pid);
+    if (slot->wal_status[0]) facts->text(facts->arg, "wal_status", slot->wal_status);
+    if (slot->why_lost[0]) facts->text(facts->arg, "invalidation_reason", slot->why_lost);
+    facts->text(facts->arg, "confirmed_flush_lsn", pg_lsn_text(slot->confirmed, lsn));
+    facts->number(facts->arg, "held_bytes", slot->held);
+    if (slot->safe >= 0) facts->number(facts->arg, "safe_wal_size", slot->safe);
+}
+
+static wb_code say_server(pg_link *l, wb_pos settled, const wb_facts *facts, wb_error *err)
+{
+    static const char sql[] =
+        "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END,"
+        " (SELECT extract(epoch FROM max(now() - xact_start))::int8 FROM pg_stat_activity WHERE backend_xid IS NOT NULL"
+        " AND pid <> pg_backend_pid())";
+    PGresult *res;
+    wb_code code = pg_query(l, "where its log ends", sql, &res, err);
+    if (code != WB_OK) return code;
+    pg_lsn end = 0, done = pg_pos_lsn(settled);
+    int64_t age;
+    if (pg_lsn_parse(wb_str_of(PQgetvalue(res, 0, 0)), &end)) {
+        facts->text(facts->arg, "server_lsn", PQgetvalue(res, 0, 0));
+        if (done) facts->number(facts->arg, "lag_bytes", end > done ? (int64_t)(end - done) : 0);
+    }
+    if (!PQgetisnull(res, 0, 1) && wb_parse_int(PQgetvalue(res, 0, 1), &age, NULL) == WB_OK)
+        facts->number(facts->arg, "oldest_transaction_seconds", age);
+    PQclear(res);
+    return WB_OK;
+}
+
+wb_code pg_status(void *ctx, wb_host *h, wb_pos settled, const wb_facts *facts, wb_error *err)
+{
+    pg_source *s = ctx;
+    pg_names names;
+    pg_slot slot;
+    pg_link l = {0};
+    wb_code code = pg_names_make(s, h, &names, err);
+    if (code == WB_OK) code = pg_link_open(&l, s, h, PG_SQL, err);
+    if (code == WB_OK) code = say_server(&l, settled, facts, err);
+    if (code == WB_OK && s->snapshot_mode != PG_SNAP_ONLY && !s->tail) {
+        code = pg_slot_look(&l, names.slot, &slot, err);
+        if (code == WB_OK) say_slot(&slot, &names, facts);
+        if (code == WB_OK) say_tables(s, &l, &names, facts);
+    }
+    pg_link_close(&l);
+    return code;
+}
+
+/* ---------------------------------------------------------------- drop */
+
+static wb_code drop_slot(pg_link *l, const pg_names *names, bool ours, void (*say)(void *arg, const char *line),
+                         void *arg, wb_error *err)
+{
+    pg_slot slot;
+    char line[200];
+    wb_code code = pg_slot_look(l, names->slot, &slot, err);
+    if (code != WB_OK || !slot.exists) return code;
+    if (!ours) {
+        (void)snprintf(line, sizeof line, "slot %s stays: it was not made by this pipeline", names->slot);
+        say(arg, line);
+        return WB_OK;
+    }
+    if (slot.active) return pg_slot_active(&slot, names->slot, err);
+    code = pg_slot_drop(l, names->slot, err);
+    (void)snprintf(line, sizeof line, "slot %s dropped", names->slot);
+    if (code == WB_OK) say(arg, line);
+    return code;
+}
+
+wb_code pg_drop(void *ctx, wb_host *h, void (*say)(void *arg, const char *line), void *arg, wb_error *err)
+{
+    pg_source *s = ctx;
+    pg_names names;
+    pg_link l = {0};
+    char slot[PG_NAME], making[PG_NAME];
+    s->host = h; /* nothing runs: the state's lock is held */
+    wb_code code = pg_names_make(s, h, &names, err);
+    if (code == WB_OK) code = pg_state_get(s, "slot", slot, sizeof slot, err);
+    if (code == WB_OK) code = pg_state_get(s, "making_slot", making, sizeof making, err);
+    if (code == WB_OK) code = pg_link_open(&l, s, h, PG_SQL, err);
+    if (code == WB_OK) {
+        bool ours = !names.slot_named || strcmp(slot, names.slot) == 0 || strcmp(making, names.slot) == 0;
+        code = drop_slot(&l, &names, ours, say, arg, err);
+    }
+    if (code == WB_OK) code = pg_pub_drop(&l, &names, say, arg, err);
+    pg_link_close(&l);
+    return code;
+}
