@@ -1,0 +1,108 @@
+/* main.c: the program: its commands in one table, and what every one of them needs first. */
+#include "cli/cli.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+
+static const cli_option run_options[] = {
+    {"until", CLI_VALUE, "now", "end when what was committed at the start has arrived everywhere"},
+    {"forget", CLI_MANY, "NAME", "a target that the file names no more: drop its checkpoint"},
+    {"accept", CLI_MANY, "NAME", "a target whose own stand differs from the state: believe it"},
+    {"resnapshot", CLI_MANY, "NAME", "begin this target again from nothing, with a snapshot"},
+    CLI_LOG_OPTIONS,
+    {0},
+};
+static const cli_option tail_options[] = {
+    {"tables", CLI_MANY, "PATTERN", "only these tables, such as public.*"},
+    {"json", CLI_FLAG, NULL, "records for machines instead of lines for eyes"},
+    {"publication", CLI_VALUE, "NAME", "use this publication instead of a temporary one"},
+    {"snapshot", CLI_FLAG, NULL, "show the rows that are there first"},
+    CLI_LOG_OPTIONS,
+    {0},
+};
+static const cli_option status_options[] = {{"json", CLI_FLAG, NULL, "one JSON object, for machines"}, {0}};
+static const cli_option drop_options[] = {{"yes", CLI_FLAG, NULL, "do not ask"}, {0}};
+static const cli_option help_options[] = {{"markdown", CLI_FLAG, NULL, "the reference of everything, in Markdown"},
+                                          {0}};
+
+const cli_command cli_commands[] = {
+    {"run", "FILE...", "run a pipeline, or several in one process",
+     "TERM or INT delivers what was read (for at most the pipeline's grace), writes the checkpoints and ends with 0; "
+     "a\n"
+     "second one ends at once. HUP syncs the targets' files and opens them again. USR1 logs the status.",
+     run_options, 1, 1000, cli_run},
+    {"check", "FILE", "look whether both ends are ready; changes nothing",
+     "Each finding comes with the SQL or the command that mends it. Exit code 1 when one must be mended first.", NULL,
+     1, 1, cli_check},
+    {"status", "FILE", "how far each target is, and what the source holds for it",
+     "Works while the pipeline runs and while it does not.", status_options, 1, 1, cli_status},
+    {"tail", "URL", "watch changes live; keeps no state, leaves nothing behind",
+     "URL: postgres://user@host/database. A password: PGPASSWORD or ~/.pgpass. Ends with Ctrl-C.", tail_options, 1, 1,
+     cli_tail},
+    {"init", "URL", "write a commented pipeline file for a database to stdout", NULL, NULL, 1, 1, cli_init},
+    {"drop", "FILE", "remove a pipeline's slot, publications and state",
+     "Data at the targets stays. Asks on a terminal; elsewhere it needs --yes.", drop_options, 1, 1, cli_drop},
+    {"help", "[WORD [NAME]]", "help about a command, a plugin's options, exit codes",
+     "WORD: a command, source, target, transform, format (then a NAME or nothing), pipeline, exit-codes.", help_options,
+     0, 2, cli_help},
+    {0},
+};
+
+static int unknown_command(const char *word)
+{
+    const char *names[32];
+    size_t n = 0;
+    for (const cli_command *c = cli_commands; c->name && n < 31; c++) names[n++] = c->name;
+    names[n] = NULL;
+    const char *near = cli_nearest(word + strspn(word, "-"), names);
+    if (near) return cli_usage_error("walbrook %s has no command %s. Did you mean %s?", wb_version(), word, near);
+    return cli_usage_error("walbrook %s has no command %s. \"walbrook help\" lists them.", wb_version(), word);
+}
+
+static bool wants_help(int argc, char **argv)
+{
+    for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) return true;
+    return false;
+}
+
+static int dispatch(int argc, char **argv)
+{
+    if (argc < 2) {
+        cli_usage(stderr);
+        return EXIT_USAGE;
+    }
+    const char *word = argv[1];
+    if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0 || strcmp(word, "version") == 0) return cli_version();
+    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
+        cli_usage(stdout);
+        return EXIT_FINE;
+    }
+    for (const cli_command *c = cli_commands; c->name; c++) {
+        cli_args a;
+        if (strcmp(c->name, word) != 0) continue;
+        if (wants_help(argc - 2, argv + 2)) {
+            cli_command_help(c, stdout);
+            return EXIT_FINE;
+        }
+        int code = cli_parse(c, argc - 2, argv + 2, &a);
+        if (code == EXIT_FINE) code = c->run(&a);
+        free(a.words);
+        free(a.given);
+        return code;
+    }
+    return unknown_command(word);
+}
+
+int main(int argc, char **argv)
+{
+    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* passwords stay out of core dumps */
+    (void)signal(SIGPIPE, SIG_IGN);           /* a reader that has gone is an error of that write */
+    int code = dispatch(argc, argv);
+    if (fflush(stdout) != 0 && errno != EPIPE && code == EXIT_FINE)
+        return cli_usage_error("stdout: %s", strerror(errno));
+    return code;
+}
