@@ -266,7 +266,9 @@ static wb_code start(pg_source *s, const plan *p, wb_error *err)
     char snapshot[PG_NAME] = "";
     pg_lsn point = 0;
     wb_code code = WB_OK;
-    s->start = p->pos ? p->pos : p->slot.confirmed;
+    /* A target without a position and without a snapshot begins where the slot does, so the stream does too. */
+    bool from_slot = !p->pos || (s->fresh && !p->snapshot);
+    s->start = from_slot ? p->slot.confirmed : p->pos;
     if (p->make_slot) {
         code = make_slot(s, p, snapshot, &point, err);
         s->start = point;

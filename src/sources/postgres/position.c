@@ -66,6 +66,8 @@ int pg_pos_compare(wb_pos a, wb_pos b)
     return (x > y) - (x < y);
 }
 
+int64_t pg_pos_distance(wb_pos from, wb_pos to) { return (int64_t)(pg_pos_lsn(to) - pg_pos_lsn(from)); }
+
 void pg_pos_meet(wb_pos a, wb_pos b, void *out, size_t cap, size_t *len)
 {
     *len = 0;

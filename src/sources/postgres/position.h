@@ -16,6 +16,7 @@ bool pg_lsn_parse(wb_str text, pg_lsn *out);
 /* Slots of wb_source. */
 bool pg_pos_holds(wb_pos pos, const wb_txn *txn);
 int pg_pos_compare(wb_pos a, wb_pos b);
+int64_t pg_pos_distance(wb_pos from, wb_pos to);
 void pg_pos_meet(wb_pos a, wb_pos b, void *out, size_t cap, size_t *len);
 size_t pg_pos_render(wb_pos pos, char *out, size_t cap);
 wb_code pg_pos_parse(wb_str text, void *out, size_t cap, size_t *len, wb_error *err);

@@ -96,7 +96,7 @@ static wb_code say_server(pg_link *l, wb_pos settled, const wb_facts *facts, wb_
     pg_lsn end = 0, done = pg_pos_lsn(settled);
     int64_t age;
     if (pg_lsn_parse(wb_str_of(PQgetvalue(res, 0, 0)), &end)) {
-        facts->text(facts->arg, "server_lsn", PQgetvalue(res, 0, 0));
+        facts->text(facts->arg, "position", PQgetvalue(res, 0, 0));
         if (done) facts->number(facts->arg, "lag_bytes", end > done ? (int64_t)(end - done) : 0);
     }
     if (!PQgetisnull(res, 0, 1) && wb_parse_int(PQgetvalue(res, 0, 1), &age, NULL) == WB_OK)
