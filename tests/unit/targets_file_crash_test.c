@@ -20,7 +20,10 @@ static int run(const char *dir, const char *compress)
     if (pipe2(host.fd, O_NONBLOCK)) return 3;
     RIG(&r, &host, "path", "out", "format", "row", "fsync", "each", "rotate_size", compress[0] == 'n' ? "100" : "150",
         "compress", compress);
-    if (rig_open(&r) != WB_OK) return 4;
+    if (rig_open(&r) != WB_OK) {
+        rig_end(&r);
+        return 4;
+    }
     uint64_t lsn = 0, ordinal = 0;
     if (r.open.own) {
         if (r.open.stand.pos.len) memcpy(&lsn, r.open.stand.pos.ptr, sizeof lsn);
