@@ -230,7 +230,9 @@ int cli_exit_code(const wb_error *err, int blame)
 {
     if (err->code == WB_OK || err->code == WB_AGAIN || err->code == WB_END) return EXIT_FINE;
     if (err->code == WB_E_INTERNAL || err->code == WB_E_NOMEM) return EXIT_BUG;
-    if (err->code == WB_E_CONFIG) return EXIT_USAGE;
+    /* What a plugin finds wrong with the other end counts as that end, whatever it calls it. */
+    bool of_plugin = strncmp(err->where, "source", 6) == 0 || strncmp(err->where, "target", 6) == 0;
+    if (err->code == WB_E_CONFIG && !of_plugin) return EXIT_USAGE;
     switch (blame) {
     case 's': return EXIT_SOURCE;
     case 't': return EXIT_TARGET;

@@ -48,7 +48,7 @@ static void print_grid(const grid *g)
 
 static void set(grid *g, size_t row, size_t column, const char *text)
 {
-    (void)snprintf(g->cells[row][column], CELL, "%s", text);
+    (void)snprintf(g->cells[row][column], CELL, "%.*s", CELL - 1, text);
 }
 
 static void set_target(grid *g, size_t row, const cli_json *t)

@@ -60,6 +60,7 @@ char *wb_help_options(const wb_plugin *plugin, bool markdown)
         plugin_help(plugin, markdown, &out);
     else
         pipeline_help(markdown, &out);
+    if (out.len && !out.failed && out.p[out.len - 1] != '\n') wb_out_byte(&out, '\n');
     wb_out_byte(&out, 0);
     if (!out.failed) return out.p;
     wb_out_fini(&out);
