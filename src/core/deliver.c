@@ -211,7 +211,8 @@ static wb_code issue(wb_pipeline *p, wb_lane *l, wb_batch *b, size_t from, size_
                      int64_t commit_us, uint32_t flags, wb_error *err)
 {
     size_t n = count_changes(b, from, to, l->bit);
-    bool has = n > 0 || (flags & WB_BATCH_RESET);
+    /* An end without changes matters to a target that was given a piece of that transaction: it may commit now. */
+    bool has = n > 0 || (flags & WB_BATCH_RESET) || (ends && l->inside);
     wb_change *own = NULL;
     if (n && l->config->select.columns) {
         own = project(p, l, b, b->changes + from, to - from, err);
@@ -226,6 +227,7 @@ static wb_code issue(wb_pipeline *p, wb_lane *l, wb_batch *b, size_t from, size_
                     .stand = stand,
                     .flags = flags,
                     .ends_txn = ends};
+    if (has) l->inside = !ends;
     atomic_fetch_add_explicit(&l->changes, n, memory_order_relaxed);
     if (!wb_lane_issue(l, &view, b, own, has, commit_us) || !wb_keep(&l->issued, stand))
         return wb_fail(err, WB_E_NOMEM, WB_NEVER, "out of memory");

@@ -88,6 +88,7 @@ struct wb_lane {
     bool slow_said, fresh, accept;
     atomic_bool finished;  /* its thread is through */
 
+    bool inside;           /* source thread: what was issued last ends inside a transaction that the target has begun */
     wb_kept issued;        /* source thread: the stand of the last entry issued; main before threads start */
     atomic_bool waiting;   /* nothing to do */
     atomic_ullong changes, transactions, retries;
