@@ -10,12 +10,13 @@
 #include "core/engine.h"
 #include "core/registry.h"
 
-static wb_code render(wb_pipeline *p, wb_lane *l, const wb_view *v, const wb_change *c, const wb_error *why, wb_out *out,
-                      wb_error *err)
+static wb_code render(wb_pipeline *p, wb_lane *l, const wb_view *v, const wb_change *c, const wb_error *why,
+                      wb_out *out, wb_error *err)
 {
     const wb_format *f = wb_find_format("record");
     void *ctx = calloc(1, f ? f->head.ctx_size : 1);
-    wb_code rc = f && ctx ? f->open(ctx, p->config->engine.name, err) : wb_fail(err, WB_E_NOMEM, WB_NEVER, "out of memory");
+    wb_code rc =
+        f && ctx ? f->open(ctx, p->config->engine.name, err) : wb_fail(err, WB_E_NOMEM, WB_NEVER, "out of memory");
     wb_out_z(out, "{\"target\":");
     wb_json_text(out, l->config->name);
     wb_out_printf(out, ",\"time_us\":%lld,\"error\":", (long long)wb_now_us());
@@ -28,7 +29,8 @@ static wb_code render(wb_pipeline *p, wb_lane *l, const wb_view *v, const wb_cha
     return rc == WB_OK && out->failed ? wb_fail(err, WB_E_NOMEM, WB_NEVER, "out of memory") : rc;
 }
 
-wb_code wb_dead_letter(wb_pipeline *p, wb_lane *l, const wb_view *v, const wb_change *c, const wb_error *why, wb_error *err)
+wb_code wb_dead_letter(wb_pipeline *p, wb_lane *l, const wb_view *v, const wb_change *c, const wb_error *why,
+                       wb_error *err)
 {
     char path[4096];
     if (!p->config->engine.dead_letters) {
@@ -50,7 +52,6 @@ wb_code wb_dead_letter(wb_pipeline *p, wb_lane *l, const wb_view *v, const wb_ch
     if (rc == WB_OK) rc = wb_io_sync_dir_of(path, err);
     if (fd >= 0) close(fd);
     wb_out_fini(&out);
-    if (rc == WB_OK)
-        wb_log(&p->logger, WB_LOG_WARN, l->host.part, "one row went to %s: %s", path, why->message);
+    if (rc == WB_OK) wb_log(&p->logger, WB_LOG_WARN, l->host.part, "one row went to %s: %s", path, why->message);
     return rc;
 }

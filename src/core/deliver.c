@@ -77,7 +77,8 @@ static bool make_projection(const wb_patterns *pat, const wb_table *t, projectio
     uint32_t n = 0;
     bool fine = cols && from && key;
     for (uint32_t i = 0; fine && i < t->ncols; i++) {
-        if (!(t->cols[i].flags & (WB_COL_KEY | WB_COL_ADDED)) && !wants_column(pat, t, t->cols[i].source_name)) continue;
+        if (!(t->cols[i].flags & (WB_COL_KEY | WB_COL_ADDED)) && !wants_column(pat, t, t->cols[i].source_name))
+            continue;
         for (uint32_t k = 0; k < t->nkey; k++)
             if (t->key[k] == i) key[k] = (uint16_t)n;
         cols[n] = t->cols[i];
@@ -106,7 +107,8 @@ static seen_table *look(wb_pipeline *p, const wb_table *t)
     forget(p, s);
     for (size_t i = 0; i < p->nlanes; i++) {
         const wb_selection *sel = &p->lanes[i].config->select;
-        if (!sel->tables || wb_patterns_match(sel->tables, t->source_schema, t->source_name)) s->mask |= p->lanes[i].bit;
+        if (!sel->tables || wb_patterns_match(sel->tables, t->source_schema, t->source_name))
+            s->mask |= p->lanes[i].bit;
     }
     if (p->deliver->any_columns) {
         s->project = calloc(p->nlanes, sizeof *s->project);
@@ -184,7 +186,8 @@ static wb_change *project(wb_pipeline *p, wb_lane *l, wb_batch *b, const wb_chan
 }
 
 /* Leave out what the target has; bring `stand` to where the txn's changes in this batch take it. Changes [from, to). */
-static void step_over(wb_pipeline *p, wb_lane *l, wb_batch *b, const wb_txn *txn, size_t from, size_t to, wb_stand *stand)
+static void step_over(wb_pipeline *p, wb_lane *l, wb_batch *b, const wb_txn *txn, size_t from, size_t to,
+                      wb_stand *stand)
 {
     bool snapshot = (txn->flags & WB_TXN_SNAPSHOT) != 0;
     bool held = !snapshot && stand->pos.len && wb_pipeline_source(p)->holds(stand->pos, txn);

@@ -80,8 +80,7 @@ wb_code wb_host_path(wb_host *h, const char *path, char *out, size_t cap, wb_err
 {
     const char *dir = h->p ? h->p->config->dir : h->dir;
     int n = path[0] == '/' || !dir ? snprintf(out, cap, "%s", path) : snprintf(out, cap, "%s/%s", dir, path);
-    if (n < 0 || (size_t)n >= cap)
-        return wb_fail(err, WB_E_CONFIG, WB_NEVER, "the path is too long: %.60s…", path);
+    if (n < 0 || (size_t)n >= cap) return wb_fail(err, WB_E_CONFIG, WB_NEVER, "the path is too long: %.60s…", path);
     return WB_OK;
 }
 
@@ -192,7 +191,8 @@ void wb_host_done(wb_host *h, wb_ticket t, const wb_error *err)
         h->hooks->done(h->hooks_arg, t, err);
 }
 
-wb_code wb_host_poison(wb_host *h, wb_ticket t, const wb_view *v, const wb_change *c, const wb_error *why, wb_error *err)
+wb_code wb_host_poison(wb_host *h, wb_ticket t, const wb_view *v, const wb_change *c, const wb_error *why,
+                       wb_error *err)
 {
     WB_UNUSED(t);
     if (h->lane) return wb_dead_letter(h->p, h->lane, v, c, why, err);

@@ -217,8 +217,8 @@ wb_code wb_lane_begin_reset(wb_lane *l, wb_error *err)
     kept = kept && wb_keep(&l->known.checkpoint, nothing) && wb_keep(&l->known.last, nothing);
     l->dirty = false;
     const wb_target_state *one = &l->known;
-    wb_code rc = kept ? wb_state_save_targets(l->p->state, &one, 1, err)
-                      : wb_fail(err, WB_E_NOMEM, WB_NEVER, "out of memory");
+    wb_code rc =
+        kept ? wb_state_save_targets(l->p->state, &one, 1, err) : wb_fail(err, WB_E_NOMEM, WB_NEVER, "out of memory");
     pthread_mutex_unlock(&l->mutex);
     return rc;
 }

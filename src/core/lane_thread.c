@@ -1,4 +1,5 @@
-/* lane_thread.c: the life of one target: open, judge its stand, write, flush, recover. Only here are targets retried. */
+/* lane_thread.c: the life of one target: open, judge its stand, write, flush, recover. Only here are targets retried.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <time.h>
@@ -14,8 +15,8 @@ static wb_code stand_error(wb_lane *l, const char *what, wb_stand ours, wb_stand
     const wb_source *s = wb_pipeline_source(l->p);
     wb_stand_text(s, ours, a, sizeof a);
     wb_stand_text(s, theirs, b, sizeof b);
-    wb_fail(err, WB_E_STATE, WB_NEVER, "target %s: %s (the state says %s, the target says %s)", l->config->name, what, a,
-            b);
+    wb_fail(err, WB_E_STATE, WB_NEVER, "target %s: %s (the state says %s, the target says %s)", l->config->name, what,
+            a, b);
     wb_hint(err,
             "Put back the one that was replaced; or `run --accept %s` goes on from where the target stands, while the "
             "source still has its log; or `run --resnapshot %s` copies everything again.",
@@ -38,7 +39,8 @@ static wb_code judge(wb_lane *l, const wb_open *o, wb_error *err)
         return stand_error(l, "its data are gone, or it is another one", last, nothing, err);
     }
     if (l->fresh && (o->stand.pos.len || o->stand.ordinal) && !l->accept)
-        return stand_error(l, "it holds changes of this pipeline that the state knows nothing of", nothing, o->stand, err);
+        return stand_error(l, "it holds changes of this pipeline that the state knows nothing of", nothing, o->stand,
+                           err);
     if (k->resetting) {
         /* A snapshot was begun. The target has not heard of it yet when it stands where it stood before. */
         bool unmoved = wb_stand_compare(compare, o->stand, wb_kept_stand(&k->before)) == 0;
@@ -47,8 +49,8 @@ static wb_code judge(wb_lane *l, const wb_open *o, wb_error *err)
     int order = wb_stand_compare(compare, o->stand, last);
     if (order == 0) return WB_OK; /* idle positions may have carried the checkpoint further */
     if (order != 1 && !l->accept)
-        return stand_error(l, order == 2 ? "its stand does not belong to this source" : "it is behind: an older copy", last,
-                           o->stand, err);
+        return stand_error(l, order == 2 ? "its stand does not belong to this source" : "it is behind: an older copy",
+                           last, o->stand, err);
     bool further = wb_stand_compare(compare, o->stand, checkpoint) == 1 || order != 1;
     if (further && !wb_keep(&k->checkpoint, o->stand)) return wb_fail(err, WB_E_NOMEM, WB_NEVER, "out of memory");
     if (!wb_keep(&k->last, o->stand)) return wb_fail(err, WB_E_NOMEM, WB_NEVER, "out of memory");
@@ -154,9 +156,9 @@ typedef struct turn {
     wb_view view;
     wb_kept stand; /* what view.stand points into */
     wb_ticket ticket;
-    bool unflushed;   /* written since the last flush           */
-    bool again;       /* the last flush left tickets unanswered */
-    int64_t flushed;  /* monotonic µs of the last flush         */
+    bool unflushed;  /* written since the last flush           */
+    bool again;      /* the last flush left tickets unanswered */
+    int64_t flushed; /* monotonic µs of the last flush         */
 } turn;
 
 /* What to do next. The source may wait for us to have nothing to do: it keeps a half-full batch meanwhile. */

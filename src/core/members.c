@@ -6,7 +6,7 @@
 typedef struct roll { /* what the state knows */
     wb_pipeline *p;
     bool known[64];
-    bool has_run;         /* some target has been given changes */
+    bool has_run;          /* some target has been given changes */
     char strangers[8][48]; /* names that the file does not have  */
     size_t nstrangers;
     const char *const *forget;
@@ -69,11 +69,13 @@ static wb_code read_roll(wb_pipeline *p, roll *r, const wb_run_options *o, wb_er
     if (rc == WB_OK && r->nstrangers) {
         rc = wb_fail(err, WB_E_CONFIG, WB_NEVER, "the state knows the target %s, the pipeline file does not name it",
                      r->strangers[0]);
-        wb_hint(err, "Put it back, or say `run --forget %s`: its checkpoint is dropped and the server may discard the "
-                     "log that it lacks. A renamed target is a new one.",
+        wb_hint(err,
+                "Put it back, or say `run --forget %s`: its checkpoint is dropped and the server may discard the "
+                "log that it lacks. A renamed target is a new one.",
                 r->strangers[0]);
     }
-    for (size_t i = 0; rc == WB_OK && r->forget && r->forget[i]; i++) rc = wb_state_forget_target(p->state, r->forget[i], err);
+    for (size_t i = 0; rc == WB_OK && r->forget && r->forget[i]; i++)
+        rc = wb_state_forget_target(p->state, r->forget[i], err);
     return rc;
 }
 
@@ -97,7 +99,8 @@ static wb_code admit(wb_pipeline *p, const roll *r, wb_lane *l, const wb_run_opt
     wb_start start = l->config->start;
     wb_code rc = WB_OK;
     if (fresh && r->has_run && start == WB_START_UNSET && !again && !accept) {
-        rc = wb_fail(err, WB_E_CONFIG, WB_NEVER, "target %s is new to this pipeline, which has run before", l->config->name);
+        rc = wb_fail(err, WB_E_CONFIG, WB_NEVER, "target %s is new to this pipeline, which has run before",
+                     l->config->name);
         wb_hint(err, "Say how it starts: `start: snapshot` (copy the tables first) or `start: now`.");
         return rc;
     }

@@ -31,7 +31,8 @@ static wb_code take_tip(wb_pipeline *p, wb_error *err)
     size_t n = 0;
     if (!s->tip) return wb_fail(err, WB_E_UNSUPPORTED, WB_NEVER, "this source cannot say where its log ends");
     wb_code rc = s->tip(p->config->source_ctx, &p->host, pos, sizeof pos, &n, err);
-    if (rc == WB_OK && !wb_keep(&p->tip, (wb_stand){{pos, n}, 0})) rc = wb_fail(err, WB_E_NOMEM, WB_NEVER, "out of memory");
+    if (rc == WB_OK && !wb_keep(&p->tip, (wb_stand){{pos, n}, 0}))
+        rc = wb_fail(err, WB_E_NOMEM, WB_NEVER, "out of memory");
     if (rc != WB_OK) p->blame = 's';
     return rc;
 }
@@ -123,7 +124,8 @@ static void nap(wb_pipeline *p, int64_t us)
     until.tv_sec += until.tv_nsec / 1000000000;
     until.tv_nsec %= 1000000000;
     pthread_mutex_lock(&p->mutex);
-    if (!p->stop && !p->stop_now && !p->reload && !p->source_failed) pthread_cond_timedwait(&p->cond, &p->mutex, &until);
+    if (!p->stop && !p->stop_now && !p->reload && !p->source_failed)
+        pthread_cond_timedwait(&p->cond, &p->mutex, &until);
     pthread_mutex_unlock(&p->mutex);
 }
 
@@ -279,9 +281,7 @@ static wb_code verdict(wb_pipeline *p, ending e, wb_error *err)
         p->blame = 's';
         *err = p->source_error;
         return err->code;
-    case CHECKPOINT_FAILED:
-        p->blame = 'c';
-        return err->code;
+    case CHECKPOINT_FAILED: p->blame = 'c'; return err->code;
     default: break;
     }
     for (size_t i = 0; i < p->nlanes; i++) {

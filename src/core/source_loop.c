@@ -87,9 +87,7 @@ static void back_off(loop *o)
 
 static void start_over(wb_pipeline *p)
 {
-    for (size_t i = 0; i < p->nlanes; i++) {
-        wb_kept_fini(&p->lanes[i].issued); /* nothing */
-    }
+    for (size_t i = 0; i < p->nlanes; i++) { wb_kept_fini(&p->lanes[i].issued); /* nothing */ }
 }
 
 /* Decide what an error means. true: try again. */

@@ -40,9 +40,8 @@ static wb_code db_fail(wb_state *s, wb_error *err, const char *doing)
         wb_hint(err, "Free some space; nothing is lost, the checkpoint waits.");
         return code;
     }
-    wb_code code =
-        wb_fail(err, WB_E_STATE, rc == SQLITE_BUSY || rc == SQLITE_IOERR ? WB_RETRY : WB_NEVER,
-                "state: %s while %s (%s)", sqlite3_errmsg(s->db), doing, s->path);
+    wb_code code = wb_fail(err, WB_E_STATE, rc == SQLITE_BUSY || rc == SQLITE_IOERR ? WB_RETRY : WB_NEVER,
+                           "state: %s while %s (%s)", sqlite3_errmsg(s->db), doing, s->path);
     if (rc == SQLITE_CORRUPT || rc == SQLITE_NOTADB)
         wb_hint(err, "The state file is damaged. Restore it, or remove the folder and start again with a new snapshot "
                      "(walbrook drop, then run).");
@@ -70,7 +69,8 @@ static wb_code step_done(wb_state *s, sqlite3_stmt *q, const char *doing, wb_err
 
 static wb_code meta_put(wb_state *s, const char *key, const char *text, wb_error *err)
 {
-    sqlite3_stmt *q = prepare(s, "INSERT INTO meta VALUES(?,?) ON CONFLICT(key) DO UPDATE SET value=excluded.value", err);
+    sqlite3_stmt *q =
+        prepare(s, "INSERT INTO meta VALUES(?,?) ON CONFLICT(key) DO UPDATE SET value=excluded.value", err);
     if (!q) return WB_E_STATE;
     sqlite3_bind_text(q, 1, key, -1, SQLITE_STATIC);
     sqlite3_bind_text(q, 2, text, -1, SQLITE_STATIC);
@@ -177,8 +177,8 @@ static wb_code look_inside(wb_state *s, const char *pipeline, const char *source
     }
     if (rc == WB_OK) rc = meta_get(s, "source", text, sizeof text, err);
     if (rc == WB_OK && strcmp(text, source_type) != 0)
-        return wb_fail(err, WB_E_STATE, WB_NEVER, "state: %s is of a %s source, the pipeline file says %s", s->path, text,
-                       source_type);
+        return wb_fail(err, WB_E_STATE, WB_NEVER, "state: %s is of a %s source, the pipeline file says %s", s->path,
+                       text, source_type);
     if (rc == WB_OK) rc = meta_get(s, "epoch", text, sizeof text, err);
     s->epoch = strtoull(text, NULL, 10);
     return rc;
@@ -193,8 +193,8 @@ static wb_code open_db(wb_state *s, const char *dir, wb_state_mode mode, wb_erro
     mode_t old = umask(0077);
     int rc = sqlite3_open_v2(dir ? s->path : ":memory:", &s->db, flags, NULL);
     if (rc == SQLITE_OK && mode == WB_STATE_RUN)
-        rc = sqlite3_exec(s->db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=200", NULL,
-                          NULL, NULL);
+        rc = sqlite3_exec(s->db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=200",
+                          NULL, NULL, NULL);
     umask(old);
     if (rc != SQLITE_OK) {
         (void)db_fail(s, err, "opening");
@@ -206,8 +206,8 @@ static wb_code open_db(wb_state *s, const char *dir, wb_state_mode mode, wb_erro
     return WB_OK;
 }
 
-wb_code wb_state_open(const char *dir, const char *pipeline, const char *source_type, wb_state_mode mode, wb_state **out,
-                      wb_error *err)
+wb_code wb_state_open(const char *dir, const char *pipeline, const char *source_type, wb_state_mode mode,
+                      wb_state **out, wb_error *err)
 {
     *out = NULL;
     wb_state *s = calloc(1, sizeof *s);
@@ -287,7 +287,8 @@ static wb_code save_one(wb_state *s, const wb_target_state *t, wb_error *err)
 {
     sqlite3_stmt *q = prepare(
         s,
-        "INSERT INTO target VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10) ON CONFLICT(name) DO UPDATE SET type=?2,destination=?3,"
+        "INSERT INTO target VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10) ON CONFLICT(name) DO UPDATE SET "
+        "type=?2,destination=?3,"
         "position=?4,ordinal=?5,last_position=?6,last_ordinal=?7,resetting=?8,before_position=?9,before_ordinal=?10",
         err);
     if (!q) return WB_E_STATE;
@@ -337,7 +338,8 @@ wb_code wb_state_load_targets(wb_state *s, void (*each)(void *arg, const wb_targ
         snprintf(t.type, sizeof t.type, "%s", (const char *)sqlite3_column_text(q, 1));
         t.destination = strdup((const char *)sqlite3_column_text(q, 2));
         t.resetting = sqlite3_column_int(q, 7) != 0;
-        if (t.destination && read_stand(q, 3, &t.checkpoint) && read_stand(q, 5, &t.last) && read_stand(q, 8, &t.before))
+        if (t.destination && read_stand(q, 3, &t.checkpoint) && read_stand(q, 5, &t.last) &&
+            read_stand(q, 8, &t.before))
             each(arg, &t);
         else
             rc = wb_fail(err, WB_E_NOMEM, WB_NEVER, "state: out of memory");

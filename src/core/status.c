@@ -101,7 +101,7 @@ static int64_t behind_bytes(const wb_source *s, wb_pos have, wb_pos end)
 static const char *lane_state_name(const wb_lane *l, bool running)
 {
     if (!running) return l->state == WB_LANE_FAILED ? "failed" : "stopped";
-    switch (l->state) {
+    switch (atomic_load(&l->state)) {
     case WB_LANE_RUNNING: return "running";
     case WB_LANE_DOWN: return "down";
     case WB_LANE_READY: return "returning";
@@ -120,7 +120,9 @@ static void put_lane(wb_out *o, wb_pipeline *p, wb_lane *l, wb_pos end, bool run
     if (l->state == WB_LANE_RUNNING) wb_error_reset(&error);
     pthread_mutex_unlock(&l->mutex);
     /* Idle: it has all that was read. Else the age of the newest commit that it has. */
-    int64_t lag_ms = idle && l->state == WB_LANE_RUNNING ? 0 : done ? WB_MAX(wb_now_us() - done, (int64_t)0) / 1000 : -1;
+    int64_t lag_ms = idle && l->state == WB_LANE_RUNNING ? 0
+                     : done                              ? WB_MAX(wb_now_us() - done, (int64_t)0) / 1000
+                                                         : -1;
     row r = {.name = l->config->name,
              .type = l->config->plugin->head.name,
              .destination = l->known.destination,
@@ -142,14 +144,16 @@ static void put_live(wb_out *o, wb_pipeline *p, bool running)
     wb_kept end = {0};
     pthread_mutex_lock(&p->mutex);
     (void)!wb_keep(&end, wb_kept_stand(&p->server_end));
-    wb_out_printf(o, "{\"pipeline\":\"%s\",\"running\":%s,\"pid\":%ld,\"version\":\"%s\",\"epoch\":%llu,\"started_us\":%lld,"
-                     "\"written_us\":%lld,\"memory_bytes\":%lld,\"source\":{\"type\":\"%s\",\"connected\":%s,\"changes\":%llu,"
-                     "\"transactions\":%llu,\"reconnects\":%llu,\"error\":",
-                  p->config->engine.name, running ? "true" : "false", (long)getpid(), WB_VERSION,
-                  (unsigned long long)p->epoch, (long long)p->started_us, (long long)wb_now_us(),
-                  (long long)wb_pool_used(p->pool), p->config->source->head.name,
-                  running && p->source_open ? "true" : "false", (unsigned long long)atomic_load(&p->read_changes),
-                  (unsigned long long)atomic_load(&p->read_transactions), (unsigned long long)atomic_load(&p->reconnects));
+    wb_out_printf(
+        o,
+        "{\"pipeline\":\"%s\",\"running\":%s,\"pid\":%ld,\"version\":\"%s\",\"epoch\":%llu,\"started_us\":%lld,"
+        "\"written_us\":%lld,\"memory_bytes\":%lld,\"source\":{\"type\":\"%s\",\"connected\":%s,\"changes\":%llu,"
+        "\"transactions\":%llu,\"reconnects\":%llu,\"error\":",
+        p->config->engine.name, running ? "true" : "false", (long)getpid(), WB_VERSION, (unsigned long long)p->epoch,
+        (long long)p->started_us, (long long)wb_now_us(), (long long)wb_pool_used(p->pool),
+        p->config->source->head.name, running && p->source_open ? "true" : "false",
+        (unsigned long long)atomic_load(&p->read_changes), (unsigned long long)atomic_load(&p->read_transactions),
+        (unsigned long long)atomic_load(&p->reconnects));
     if (p->source_error.code != WB_OK)
         wb_json_text(o, p->source_error.message);
     else
@@ -231,8 +235,10 @@ static void put_at_rest(wb_pipeline *p, wb_state *state, wb_out *o)
         p->state = before;
         wb_host_fini(&h);
     }
-    wb_out_printf(o, "{\"pipeline\":\"%s\",\"running\":false,\"pid\":null,\"version\":\"%s\",\"epoch\":%llu,\"source\":{\"type\":\"%s\","
-                     "\"connected\":false,\"error\":",
+    wb_out_printf(o,
+                  "{\"pipeline\":\"%s\",\"running\":false,\"pid\":null,\"version\":\"%s\",\"epoch\":%llu,\"source\":{"
+                  "\"type\":\"%s\","
+                  "\"connected\":false,\"error\":",
                   p->config->engine.name, WB_VERSION, (unsigned long long)(state ? wb_state_epoch(state) : 0),
                   p->config->source->head.name);
     if (err.code != WB_OK)

@@ -37,7 +37,8 @@ wb_table *wb_table_new(const wb_table *proto)
              room_for(or_else(proto->source_name, proto->name)) + room_for(proto->route);
     for (uint32_t i = 0; i < proto->ncols; i++) {
         const wb_column *c = &proto->cols[i];
-        bytes += room_for(c->name) + room_for(or_else(c->source_name, c->name)) + room_for(c->type) + value_room(&c->missing);
+        bytes += room_for(c->name) + room_for(or_else(c->source_name, c->name)) + room_for(c->type) +
+                 value_room(&c->missing);
     }
     counted_table *ct = malloc(bytes);
     if (!ct) return NULL;

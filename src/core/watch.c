@@ -90,22 +90,25 @@ static void judge_hold(wb_pipeline *p, bool *said)
         return;
     }
     if (o->hold_action == 1) {
-        wb_log(&p->logger, WB_LOG_ERROR, "engine", "the server keeps %lld bytes of its log for this pipeline, `hold` allows %lld: stopping",
+        wb_log(&p->logger, WB_LOG_ERROR, "engine",
+               "the server keeps %lld bytes of its log for this pipeline, `hold` allows %lld: stopping",
                (long long)held, (long long)o->hold);
         pthread_mutex_lock(&p->mutex);
         if (!p->source_failed) {
             p->source_failed = true;
             wb_fail(&p->source_error, WB_E_LIMIT, WB_NEVER,
-                    "the server keeps %lld bytes of its log for this pipeline, more than `hold` (%lld)", (long long)held,
-                    (long long)o->hold);
-            wb_hint(&p->source_error, "See `walbrook status` for the target that is behind; the log is kept until it catches up "
-                                      "or the pipeline is dropped.");
+                    "the server keeps %lld bytes of its log for this pipeline, more than `hold` (%lld)",
+                    (long long)held, (long long)o->hold);
+            wb_hint(&p->source_error,
+                    "See `walbrook status` for the target that is behind; the log is kept until it catches up "
+                    "or the pipeline is dropped.");
         }
         pthread_cond_broadcast(&p->cond);
         pthread_mutex_unlock(&p->mutex);
     } else if (!*said) {
-        wb_log(&p->logger, WB_LOG_WARN, "engine", "the server keeps %lld bytes of its log for this pipeline (`hold` is %lld)",
-               (long long)held, (long long)o->hold);
+        wb_log(&p->logger, WB_LOG_WARN, "engine",
+               "the server keeps %lld bytes of its log for this pipeline (`hold` is %lld)", (long long)held,
+               (long long)o->hold);
         *said = true;
     }
 }

@@ -99,7 +99,8 @@ static void run_seed(uint64_t seed, unsigned snapshot_rows, unsigned trouble, un
     vaults[2] = (vault){.name = "c", .keeps = true};
     wb_error err = {0};
     wb_pipeline *p = load("  - {type: shaky, name: a, vault: a}\n  - {type: shaky, name: b, vault: b}\n"
-                          "  - {type: shaky, name: c, vault: c}\n", &err);
+                          "  - {type: shaky, name: c, vault: c}\n",
+                          &err);
     wb_code rc = wb_pipeline_run(p, NULL, &err);
     if (rc != WB_OK) fprintf(stderr, "seed %llu: %s: %s\n", (unsigned long long)seed, err.where, err.message);
     assert_int_equal(rc, WB_OK);
@@ -206,8 +207,10 @@ static void test_members_of_a_pipeline(void **state)
     WB_UNUSED(state);
     static const char one[] = "  - {type: shaky, name: a, vault: a}\n";
     static const char two[] = "  - {type: shaky, name: a, vault: a}\n  - {type: shaky, name: b, vault: b}\n";
-    static const char two_now[] = "  - {type: shaky, name: a, vault: a}\n  - {type: shaky, name: b, vault: b, start: now}\n";
-    static const char two_snap[] = "  - {type: shaky, name: a, vault: a}\n  - {type: shaky, name: c, vault: c, start: snapshot}\n";
+    static const char two_now[] =
+        "  - {type: shaky, name: a, vault: a}\n  - {type: shaky, name: b, vault: b, start: now}\n";
+    static const char two_snap[] =
+        "  - {type: shaky, name: a, vault: a}\n  - {type: shaky, name: c, vault: c, start: snapshot}\n";
     static const char moved[] = "  - {type: shaky, name: a, vault: c}\n";
     wb_error err = {0};
     clean();
@@ -284,7 +287,8 @@ static void test_until_now(void **state)
     the_script = (script){.seed = 5, .transactions = 500, .snapshot_rows = 3, .endless = true};
     vaults[0] = (vault){.name = "a", .keeps = true, .trouble = 20};
     wb_error err = {0};
-    assert_int_equal(run_once("  - {type: shaky, name: a, vault: a}\n", &(wb_run_options){.flags = WB_RUN_UNTIL_NOW}, &err), WB_OK);
+    assert_int_equal(
+        run_once("  - {type: shaky, name: a, vault: a}\n", &(wb_run_options){.flags = WB_RUN_UNTIL_NOW}, &err), WB_OK);
     expect_exactly_once(&vaults[0], 3, 500);
 }
 
