@@ -1,5 +1,6 @@
 /* mask.c: the transform that hides values: hashed, emptied or replaced, in the old and in the new row alike.
  * NULL stays NULL, absent and unchanged stay what they are: that a value is there is no secret here. */
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 
 #include "base/options.h"
@@ -261,13 +262,26 @@ static const wb_option options[] = {
 };
 #undef AT
 
+/* "OpenSSL 3.0.19 27 Jan 2026": without the date. */
+static const char *version(void)
+{
+    static _Thread_local char text[48];
+    const char *full = OpenSSL_version(OPENSSL_VERSION), *space = strchr(full, ' ');
+    size_t n = space ? (size_t)(space + 1 - full) + strcspn(space + 1, " ") : strlen(full);
+    n = WB_MIN(n, sizeof text - 1);
+    memcpy(text, full, n);
+    text[n] = 0;
+    return text;
+}
+
 extern const wb_transform wb_transform_mask;
 const wb_transform wb_transform_mask = {
     .head = {.kind = WB_TRANSFORM,
              .name = "mask",
              .brief = "hides values: hashed, emptied or replaced",
              .options = options,
-             .ctx_size = sizeof(mask_ctx)},
+             .ctx_size = sizeof(mask_ctx),
+             .version = version},
     .open = mask_open,
     .apply = mask_apply,
     .close = mask_close,

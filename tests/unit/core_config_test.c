@@ -199,6 +199,22 @@ static void test_substitution(void **state)
     }
 }
 
+/* What lies in examples/ can be read by what is built here. */
+static void test_examples(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"shop-to-sqlite", "shop-to-file", "audit-log", "masked"};
+    for (size_t i = 0; i < WB_COUNT(names) && wb_find_source("postgres"); i++) {
+        char path[100];
+        wb_error err = {0};
+        wb_config *c = NULL;
+        snprintf(path, sizeof path, "examples/%s.yaml", names[i]);
+        if (wb_config_load(path, &c, &err) != WB_OK) fail_msg("%s: %s %s", err.where, err.message, err.hint);
+        assert_true(c->ntargets > 0);
+        wb_config_free(c);
+    }
+}
+
 /* ---------------------------------------------------------------- mistakes */
 
 static const struct mistake {
@@ -439,6 +455,7 @@ int main(void)
         cmocka_unit_test(test_too_many),
         cmocka_unit_test(test_registry),
         cmocka_unit_test(test_operation_words),
+        cmocka_unit_test(test_examples),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
