@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fault.h"
 #include "base/io.h"
 
@@ -253,13 +254,15 @@ wb_code wb_state_remove(const char *dir, wb_error *err)
     return WB_OK;
 }
 
+/* The clock keeps a later start ahead of an earlier one even when the state folder was restored from a copy. */
 wb_code wb_state_next_epoch(wb_state *s, uint64_t *epoch, wb_error *err)
 {
     char text[32];
     pthread_mutex_lock(&s->mutex);
-    snprintf(text, sizeof text, "%llu", (unsigned long long)s->epoch + 1);
+    uint64_t now = (uint64_t)wb_now_us() / 1000, next = WB_MAX(s->epoch + 1, now);
+    snprintf(text, sizeof text, "%llu", (unsigned long long)next);
     wb_code rc = meta_put(s, "epoch", text, err);
-    if (rc == WB_OK) *epoch = ++s->epoch;
+    if (rc == WB_OK) *epoch = s->epoch = next;
     pthread_mutex_unlock(&s->mutex);
     return rc;
 }
