@@ -139,7 +139,8 @@ wb_code file_data_drain(file_target *f, wb_error *err)
     wb_code code = wb_io_pwrite(f->fd, o->p + f->sent, file_unsent(f), (int64_t)f->end, f->full, err);
     if (code != WB_OK) {
         /* Whoever reads along shall not see half a line; the same bytes come to the same place later. */
-        if (ftruncate(f->fd, (off_t)f->end)) return code;
+        int ignored = ftruncate(f->fd, (off_t)f->end);
+        WB_UNUSED(ignored);
         return code;
     }
     f->end += file_unsent(f);
@@ -191,17 +192,19 @@ wb_code file_data_begin_snapshot(file_target *f, wb_error *err)
 {
     wb_code code = file_data_commit(f, err);
     if (code != WB_OK) return code;
-    bool unfinished = f->next.pos_len == 0;
-    if (!unfinished || f->next.length == f->next.snapshot_start) {
+    uint64_t start = f->next.snapshot_start;
+    if (f->next.pos_len > 0 || f->end == start) { /* none that is unfinished, or nothing of it */
         f->next.snapshot_start = f->end;
         return WB_OK;
     }
     wb_host_log(f->host, WB_LOG_INFO, "the snapshot starts again: cutting its %llu bytes off %s",
-                (unsigned long long)(f->next.length - f->next.snapshot_start), f->full);
-    f->next.length = f->next.snapshot_start;
+                (unsigned long long)(f->end - start), f->full);
+    f->next.length = start;
     f->next.ordinal = 0;
     code = file_journal_write(&f->journal, &f->next, syncs(f), err);
-    if (code == WB_OK) code = cut(f, f->next.length, err);
-    if (code == WB_OK) f->end = f->next.length;
+    if (code != WB_OK) return code;
+    f->end = start;
+    code = cut(f, start, err);
+    if (code != WB_OK && err && err->next == WB_RETRY) err->next = WB_RECONNECT; /* open cuts it too */
     return code;
 }
