@@ -42,6 +42,8 @@ static inline bool wb_json_small(const wb_value *v)
 char *wb_json_put(char *q, const wb_value *v, const wb_json_options *opt);
 char *wb_json_put_i64(char *q, int64_t v); /* up to 20 bytes, touches no more */
 char *wb_json_put_u64(char *q, uint64_t v);
+char *wb_json_put_time(char *q,
+                       const wb_value *v); /* DATE, TIME, TIMESTAMP, TIMESTAMPTZ in number form, quoted; 40 bytes */
 
 /* Copy of n bytes that is quick for short n; touches nothing outside. */
 static inline char *wb_json_copy(char *q, const char *p, size_t n)
