@@ -140,13 +140,13 @@ static void clean(void)
 static void suite(const subject *s)
 {
     wb_error err = {0};
-    for (uint64_t round = 0; round < 3; round++) {
+    for (uint64_t round = 0; round < 2; round++) {
         clean();
         the_script = (script){.seed = 1000 * round,
                               .transactions = TRANSACTIONS,
                               .snapshot_rows = SNAPSHOT,
                               .break_one_in = round == 1 ? 40 : 0};
-        for (int i = 0; i < 12; i++) {
+        for (int i = 0; i < 8; i++) {
             the_script.seed++;
             assert_int_equal(run(s->target, true, &err), WB_OK);
         }
