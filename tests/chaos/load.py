@@ -69,7 +69,7 @@ GENERATE = {
     "numeric": _number,
     "timestamptz": _when,
     "bool": lambda r: r.choice([None, True, False]),
-    "float": lambda r: r.choice(["NaN", "Infinity", "-0", "1e-300", repr(r.random() * 10 ** r.randint(-20, 20))]),
+    "float": lambda r: r.choice(["NaN", "Infinity", "-Infinity", "1e-300", repr(r.random() * 10 ** r.randint(-20, 20))]),
     "jsonb": lambda r: json.dumps({"k": _text(r), "n": r.choice([1, 1.50, None, [1, {}]])}),
     "uuid": lambda r: f"{r.getrandbits(128):032x}",
     "date": lambda r: r.choice([None, "infinity", "2024-02-29", f"{r.randint(1, 9999):04d}-01-01"]),

@@ -103,8 +103,17 @@ class Pipeline:
         """`run --until now` to its end; its exit code, None: it did not end."""
         self.start("--until", "now", **more)
         code = self.wait(seconds)
+        if code is None:
+            self.stacks()
         self.kill()
         return code
+
+    def stacks(self):
+        """Where its threads are, for the one who looks at the failure."""
+        if shutil.which("gdb"):
+            with open(self.logs / "stacks", "wb") as out:
+                subprocess.run(["gdb", "-p", str(self.process.pid), "-batch", "-ex", "thread apply all bt 12"], stdout=out,
+                               stderr=subprocess.DEVNULL, timeout=60, check=False)
 
     def pause(self, seconds):
         self.signal(signal.SIGSTOP)
