@@ -15,6 +15,8 @@ typedef struct checking {
     pg_catalog cat;
     wb_arena arena;
     wb_patterns *patterns;
+    char user[PG_NAME];
+    bool may_replicate, may_create;
 } checking;
 
 /* An error as a finding. */
@@ -50,7 +52,10 @@ static wb_code check_server(checking *c, wb_error *err)
     if (!only && strcmp(PQgetvalue(res, 0, 1), "logical") != 0)
         wb_report_add(r, WB_BAD, "ALTER SYSTEM SET wal_level = 'logical'; -- then restart the server",
                       "wal_level is %s; the log must be written with 'logical'", PQgetvalue(res, 0, 1));
-    if (!only && PQgetvalue(res, 0, 3)[0] != 't') {
+    (void)snprintf(c->user, sizeof c->user, "%s", PQgetvalue(res, 0, 4));
+    c->may_replicate = PQgetvalue(res, 0, 3)[0] == 't';
+    c->may_create = PQgetvalue(res, 0, 9)[0] == 't';
+    if (!only && !c->may_replicate) {
         wb_out mend = {0};
         wb_out_z(&mend, "ALTER ROLE ");
         pg_put_ident_z(&mend, PQgetvalue(res, 0, 4));
@@ -87,7 +92,7 @@ static void check_replication(checking *c)
     pg_link repl = {0};
     wb_error e;
     wb_error_reset(&e);
-    if (c->s->snapshot_mode == PG_SNAP_ONLY) return;
+    if (c->s->snapshot_mode == PG_SNAP_ONLY || !c->may_replicate) return;
     if (pg_link_open(&repl, c->s, c->h, PG_REPLICATION, &e) != WB_OK) found_error(c->r, &e);
     pg_link_close(&repl);
 }
@@ -118,9 +123,13 @@ static void check_tables(checking *c)
             wb_out mend = {0};
             wb_out_z(&mend, "GRANT USAGE ON SCHEMA ");
             pg_put_ident(&mend, t->schema);
-            wb_out_z(&mend, " TO CURRENT_USER; GRANT SELECT ON ");
+            wb_out_z(&mend, " TO ");
+            pg_put_ident_z(&mend, c->user);
+            wb_out_z(&mend, "; GRANT SELECT ON ");
             put_table(&mend, t);
-            wb_out_z(&mend, " TO CURRENT_USER; -- with the name of the pipeline's user");
+            wb_out_z(&mend, " TO ");
+            pg_put_ident_z(&mend, c->user);
+            wb_out_byte(&mend, ';');
             (void)snprintf(what, sizeof what, "the user may not read %s.%s, which the snapshot needs", t->schema.ptr,
                            t->name.ptr);
             found(c->r, WB_BAD, &mend, what);
@@ -135,8 +144,7 @@ static void check_tables(checking *c)
             found(c->r, WB_WARN, &mend, what);
         }
     }
-    wb_report_add(c->r, WB_FINE, NULL, "%zu of %zu tables match, %zu of them without remarks", cat->nwanted, cat->n,
-                  fine);
+    wb_report_add(c->r, WB_FINE, NULL, "%zu table(s) match, %zu without remarks", cat->nwanted, fine);
 }
 
 static void mend_missing(checking *c, wb_out *mend)
@@ -154,7 +162,7 @@ static void mend_missing(checking *c, wb_out *mend)
     wb_out_z(mend, "; -- rows that are there already need a snapshot");
 }
 
-static void check_rights_to_publish(checking *c, bool may_create)
+static void check_rights_to_publish(checking *c)
 {
     if (!c->s->create_publication) {
         wb_out mend = {0};
@@ -165,7 +173,7 @@ static void check_rights_to_publish(checking *c, bool may_create)
     }
     size_t foreign = 0;
     for (size_t i = 0; i < c->cat.n; i++) foreign += c->cat.tables[i].wanted && !c->cat.tables[i].owned;
-    if (may_create && !foreign) {
+    if (c->may_create && !foreign) {
         wb_report_add(c->r, WB_FINE, NULL, "the publication %s will be made", c->names.pub);
         return;
     }
@@ -192,15 +200,10 @@ static void check_rights_to_publish(checking *c, bool may_create)
 static wb_code check_publication(checking *c, wb_error *err)
 {
     pg_pub pub, insert_pub;
-    PGresult *res;
     wb_code code = pg_pub_look(&c->link, &c->names, &c->cat, &pub, &insert_pub, err);
     if (code != WB_OK) return code;
     if (!pub.exists) {
-        code =
-            pg_query(&c->link, "for rights", "SELECT has_database_privilege(current_database(), 'CREATE')", &res, err);
-        if (code != WB_OK) return code;
-        check_rights_to_publish(c, PQgetvalue(res, 0, 0)[0] == 't');
-        PQclear(res);
+        check_rights_to_publish(c);
         return WB_OK;
     }
     size_t missing = 0;

@@ -45,6 +45,7 @@ void pg_clean_text(const PGconn *pg, const char *text, char *out, size_t cap)
 {
     size_t n = 0;
     const char *place = strstr(text, "\nLOCATION:"); /* the server's own source line: noise */
+    if (!place) place = strstr(text, "\n\tIs the server running");
     size_t len = place ? (size_t)(place - text) : strlen(text);
     char state[6];
     pg_sqlstate_in(text, state);
@@ -114,6 +115,13 @@ static wb_code fail_connect(PGconn *pg, wb_error *err)
         wb_fail(err, WB_E_AUTH, WB_NEVER, "The encrypted connection that `sslmode` asks for could not be made: %s.",
                 text);
         wb_hint(err, "Look at sslmode and sslrootcert in the url, and at ssl in the server's postgresql.conf.");
+        return WB_E_AUTH;
+    }
+    if (!state[0] && strncmp(raw, "invalid ", 8) == 0)
+        return wb_fail(err, WB_E_CONFIG, WB_NEVER, "The url cannot be used: %s.", text);
+    if (strcmp(state, "42501") == 0) {
+        wb_fail(err, WB_E_AUTH, WB_NEVER, "The user %s may not replicate: %s.", PQuser(pg), text);
+        wb_hint(err, "Run ALTER ROLE \"%s\" WITH REPLICATION; as a superuser.", PQuser(pg));
         return WB_E_AUTH;
     }
     const pg_class *c = pg_classify(state);
