@@ -3,8 +3,8 @@
 #include "core/config_options.h"
 
 static const wb_choice hold_actions[] = {
-    {"warn", 0, "say so, once an hour"},
-    {"stop", 1, "park the targets that are behind, so that the server can drop its log"},
+    {"warn", 0, "say so"},
+    {"stop", 1, "stop the pipeline; the log is kept until it runs again or is dropped"},
     {0},
 };
 
