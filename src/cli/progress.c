@@ -25,9 +25,10 @@ static void draw(const char *table, int64_t rows, int64_t total, double seconds)
     char text[256], have[32], all[32], speed[32], left[32], cells[WIDTH + 1];
     double rate = seconds > 0.2 ? (double)rows / seconds : 0;
     (void)cli_number(rows, have);
-    (void)cli_number((int64_t)rate, speed);
+    speed[0] = 0;
+    if (rate > 0) (void)snprintf(speed, sizeof speed, ", %.20s/s", cli_number((int64_t)rate, all));
     if (total <= 0) {
-        (void)snprintf(text, sizeof text, "  %.80s  %s rows, %s/s", table, have, speed);
+        (void)snprintf(text, sizeof text, "  %.80s  %s rows%s", table, have, speed);
         cli_bar(text);
         return;
     }
@@ -37,8 +38,8 @@ static void draw(const char *table, int64_t rows, int64_t total, double seconds)
     memset(cells, '#', full);
     cells[WIDTH] = 0;
     double rest = rate > 0 ? (double)(total > rows ? total - rows : 0) / rate : 0;
-    (void)snprintf(text, sizeof text, "  %.80s  [%s] %3.0f %%  %s of about %s rows, %s/s%s%s", table, cells,
-                   share * 100, have, cli_number(total, all), speed, rest > 0 ? ", left: " : "",
+    (void)snprintf(text, sizeof text, "  %.80s  [%s] %3.0f %%  %s of about %s rows%s%s%s", table, cells, share * 100,
+                   have, cli_number(total, all), speed, rest > 0 ? ", left: " : "",
                    rest > 0 ? cli_seconds(rest, left) : "");
     cli_bar(text);
 }
