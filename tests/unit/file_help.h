@@ -211,7 +211,8 @@ static inline char *path_in(const wb_host *h, const char *name)
     static char paths[4][700];
     static int n;
     char *p = paths[n++ % 4];
-    snprintf(p, sizeof paths[0], "%s/%s", h->dir, name);
+    int len = snprintf(p, sizeof paths[0], "%s/%s", h->dir, name);
+    assert_in_range(len, 1, sizeof paths[0] - 1);
     return p;
 }
 static inline char *contents(const wb_host *h, const char *name)
