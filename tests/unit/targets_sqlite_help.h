@@ -54,7 +54,7 @@ static inline fix *fix_new(const char *const *pairs)
 {
     fix *f = calloc(1, sizeof *f);
     wb_error err = {0};
-    strcpy(f->dir, "/tmp/wb-sqlite-XXXXXX");
+    snprintf(f->dir, sizeof f->dir, "/tmp/wb-sqlite-XXXXXX");
     assert_non_null(mkdtemp(f->dir));
     snprintf(f->file, sizeof f->file, "%s/t.db", f->dir);
     f->h = wb_host_loose(f->dir, &hooks, f);

@@ -157,7 +157,6 @@ static void expected_rows(const model_table *m, char *out, size_t cap)
             const char *v = r->v[c];
             char text[64];
             snprintf(text, sizeof text, "%s%s", v, m->t->cols[c].kind == WB_TIMESTAMPTZ ? ":00" : "");
-            if (strcmp(v, "-2.5e+20") == 0) strcpy(text, "-2.5e+20");
             len += (size_t)snprintf(lines[n] + len, 256 - len, "%s%s", c ? "|" : "", r->null[c] ? "NULL" : text);
         }
         n++;
