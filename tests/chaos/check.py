@@ -4,6 +4,7 @@ Reads with json, sqlite3 and psycopg only. Values are compared as the text of Po
 """
 import base64
 import collections
+import gzip
 import json
 import sqlite3
 from decimal import Decimal
@@ -198,15 +199,21 @@ def source_ledger(db):
 
 
 def check_file(db, path):
+    """The file and, in their order, those that rotation has moved away; compressed or not."""
     stream = Stream(types_of(db), path.name)
-    with open(path, "rb") as f:
-        for n, line in enumerate(f, 1):
-            try:
-                record = parse(line)
-            except ValueError:
-                raise Wrong(f"{path.name}:{n}: not a JSON line: {line[:200]!r}") from None
-            want(line.endswith(b"\n"), f"{path.name}:{n}: not a whole line")
-            stream.event(n, record)
+    moved = sorted(path.parent.glob(path.name + ".*.*[0-9]"), key=lambda p: p.name.rsplit(".", 1)[1])
+    for part in [*moved, path]:
+        with open(part, "rb") as f:
+            packed = f.read(2) == b"\x1f\x8b"
+        stream.where = part.name
+        with (gzip.open if packed else open)(part, "rb") as f:
+            for n, line in enumerate(f, 1):
+                try:
+                    record = parse(line)
+                except ValueError:
+                    raise Wrong(f"{part.name}:{n}: not a JSON line: {line[:200]!r}") from None
+                want(line.endswith(b"\n"), f"{part.name}:{n}: not a whole line")
+                stream.event(n, record)
     finish(db, stream)
     return stream.counts
 

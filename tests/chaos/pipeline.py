@@ -16,6 +16,8 @@ TARGETS = {"file": {"type": "file", "name": "file", "path": "out.jsonl", "format
            "mirror": {"type": "sqlite", "name": "mirror", "path": "mirror.db", "mode": "mirror"},
            "log": {"type": "sqlite", "name": "log", "path": "log.db", "mode": "log"}}
 
+VARIANTS = {"plain": {}, "rotate": {"rotate_size": "200kB"}, "gzip": {"compress": "gzip", "rotate_size": "100kB", "fsync": "each"}}
+
 
 def fault_names():
     """Every fault point in the sources."""
@@ -40,8 +42,8 @@ def build_shim(folder):
 class Pipeline:
     """Folder/data has all that the program writes; the logs lie beside it, where no power cut reaches them."""
 
-    def __init__(self, folder, binary, url, targets=tuple(TARGETS), source=None, shim=None, **top):
-        self.folder, self.binary, self.shim = Path(folder), binary, shim
+    def __init__(self, folder, binary, url, targets=tuple(TARGETS), source=None, shim=None, variant="plain", **top):
+        self.folder, self.binary, self.shim, self.variant = Path(folder), binary, shim, variant
         self.data, self.logs = self.folder / "data", self.folder / "logs"
         for d in (self.data, self.logs):
             shutil.rmtree(d, ignore_errors=True)
@@ -49,7 +51,7 @@ class Pipeline:
         self.file = self.folder / "chaos.yaml"
         doc = {"name": "chaos", "state": str(self.data / "state"), "backoff_max": "1s", "checkpoint_interval": "200ms", **top,
                "source": {"type": "postgres", "url": url, "tables": ["public.*"], **(source or {})},
-               "targets": [{**TARGETS[t], "path": f"data/{TARGETS[t]['path']}"} for t in targets]}
+               "targets": [{**TARGETS[t], "path": f"data/{TARGETS[t]['path']}", **(VARIANTS[variant] if t == "file" else {})} for t in targets]}
         self.file.write_text(json.dumps(doc, indent=1))
         self.targets = targets
         self.process, self.runs = None, 0

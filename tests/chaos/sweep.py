@@ -9,7 +9,7 @@ import shutil
 
 import check
 import load
-from pipeline import Pipeline, build_shim, fault_names, has_faults
+from pipeline import VARIANTS, Pipeline, build_shim, fault_names, has_faults
 from servers import Database, Server, open_folder
 
 WAYS = {"kill": (None, "crash"), "drop": ("drop", "crash"), "tear": ("tear", "crash"), "eio": (None, "eio"), "enospc": (None, "enospc")}
@@ -53,7 +53,7 @@ class Sweep:
         try:
             db.sql(load.SCHEMA.format(rows=300))
             p = Pipeline(self.folder / "case", self.args.binary, db.url(), self.args.targets.split(","), shim=self.shim,
-                         checkpoint_interval="20ms")
+                         checkpoint_interval="20ms", variant="rotate" if "rename" in fault or "rotate" in fault else r.choice(list(VARIANTS)))
             writer = load.Writer(0, f"{self.args.seed}/{fault}", db.connect, 0, 0.1)
             with db.connect() as c:
                 c.autocommit = False
@@ -62,6 +62,7 @@ class Sweep:
                 self.work(writer, c, 30)
                 self.die(p, r, fault, way, r.choice([1, r.randint(2, 40)]))
                 self.work(writer, c, 5)
+                p.until_now(20, fault=f"file.after_write@{r.randint(1, 4)}:crash")  # something to cut off at the next start
                 self.die(p, r, fault, way, 1)
                 self.clean(p, fault, way)
             self.compare(db, p)
