@@ -86,6 +86,7 @@ struct wb_lane {
     int64_t down_since, answered_us, done_commit_us;
     uint64_t answered;     /* answers so far: progress */
     bool slow_said, fresh, accept;
+    bool again;            /* --resnapshot: what the target says of itself does not count */
     atomic_bool finished;  /* its thread is through */
 
     bool inside;           /* source thread: what was issued last ends inside a transaction that the target has begun */

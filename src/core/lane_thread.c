@@ -34,6 +34,11 @@ static wb_code judge(wb_lane *l, const wb_open *o, wb_error *err)
     bool started = last.pos.len || last.ordinal;
 
     if (!o->keeps) return WB_OK;
+    if (l->again) {
+        l->again = false;
+        return wb_keep(&k->before, o->own ? o->stand : nothing) ? WB_OK
+                                                                : wb_fail(err, WB_E_NOMEM, WB_NEVER, "out of memory");
+    }
     if (!o->own) {
         if (!started || l->accept) return WB_OK;
         return stand_error(l, "its data are gone, or it is another one", last, nothing, err);
@@ -129,7 +134,7 @@ wb_code wb_lane_from_nothing(wb_lane *l, wb_error *err)
 {
     static const wb_stand nothing = {{NULL, 0}, 0};
     l->known.resetting = true; /* whatever the target says of itself is what it stood at before */
-    l->accept = true;
+    l->accept = l->again = true;
     bool kept = wb_keep(&l->known.checkpoint, nothing) && wb_keep(&l->known.last, nothing);
     return kept ? WB_OK : wb_fail(err, WB_E_NOMEM, WB_NEVER, "out of memory");
 }

@@ -112,12 +112,12 @@ def make_wb(folder):
 
 
 @pytest.fixture
-def wb(make_wb, db):
+def wb(db, make_wb):
     return make_wb(db)
 
 
 @pytest.fixture
-def fault_wb(make_wb, db):
+def fault_wb(db, make_wb):
     return make_wb(db, build="fault")
 
 

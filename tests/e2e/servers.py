@@ -82,7 +82,12 @@ class Database:
 
     def sql(self, text, *args):
         """Run one or many statements; the rows of a single query."""
-        cur = self.conn.execute(text, args or None)
+        try:
+            cur = self.conn.execute(text, args or None)
+        except psycopg.OperationalError:
+            if not self._conn.closed and not self._conn.broken:
+                raise
+            cur = self.conn.execute(text, args or None)  # the server was restarted by the test
         return cur.fetchall() if cur.description else []
 
     def one(self, text, *args):
@@ -104,7 +109,9 @@ class Database:
         return [r[0] for r in self.sql("select slot_name from pg_replication_slots where database = current_database() order by 1")]
 
     def slot_active(self):
-        return bool(self.one("select bool_or(active) from pg_replication_slots where database = current_database()"))
+        """Somebody streams from a slot of ours, and is not just making it."""
+        return bool(self.one("select bool_or(r.state = 'streaming' or r.state = 'catchup') from pg_replication_slots s "
+                             "join pg_stat_replication r on r.pid = s.active_pid where s.database = current_database()"))
 
     def publications(self):
         return [r[0] for r in self.sql("select pubname from pg_publication order by 1")]

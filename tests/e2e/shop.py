@@ -14,16 +14,16 @@ def create(db, rows=0):
     db.sql(SCHEMA)
     if rows:
         db.sql("insert into customers select g, 'customer ' || g, 'c' || g || '@example.org', g * 1.37, g % 7 = 0, "
-               "timestamptz '2024-01-01 00:00:00+00' + g * interval '1 second' from generate_series(1, %s) g", rows)
-        db.sql("insert into orders select g, 1 + g % %s, repeat('n', g %% 50), g * 3.1415, timestamp '2024-02-29 12:00:00.000001' "
-               "+ g * interval '1 minute', json_build_object('n', g, 's', 'x' || g)::jsonb from generate_series(1, %%s) g" % rows, rows * 2)
+               f"timestamptz '2024-01-01 00:00:00+00' + g * interval '1 second' from generate_series(1, {rows}) g")
+        db.sql(f"insert into orders select g, 1 + g % {rows}, repeat('n', g % 50), g * 3.1415, timestamp '2024-02-29 12:00:00.000001' "
+               f"+ g * interval '1 minute', json_build_object('n', g, 's', 'x' || g)::jsonb from generate_series(1, {rows * 2}) g")
 
 
 class Traffic:
     """work(conn, i) for the `load` fixture; the same seed and i give the same statements."""
 
-    def __init__(self, seed, wide=30):
-        self.seed, self.wide = seed, wide
+    def __init__(self, seed, wide=30, truncate=True):
+        self.seed, self.wide, self.truncate = seed, wide, truncate
 
     def __call__(self, c, i):
         r = random.Random(self.seed * 1_000_003 + i)
@@ -51,6 +51,6 @@ class Traffic:
                 c.execute("rollback to a")
             elif what < 0.97:
                 c.execute("delete from orders where customer = %s", (who,))
-            elif what < 0.975:
+            elif what < 0.975 and self.truncate:
                 c.execute("truncate orders")
         c.execute("insert into audit_log (what) values (%s)", (f"tx {i}",))

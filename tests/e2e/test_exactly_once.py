@@ -19,7 +19,7 @@ def test_kill_9_under_load(wb, db, load, seed):  # proves G-01 G-02
     shop.create(db, 300)
     wb.write([wb.file_target(), wb.sqlite_target(), wb.sqlite_target(name="log", path="log.db", mode="log")])
     r = random.Random(seed)
-    wb.start()
+    wb.start().streaming()
     traffic = load(db, shop.Traffic(seed, wide=200))
     for _ in range(5):
         time.sleep(r.uniform(0.05, 1.2))

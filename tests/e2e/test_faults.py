@@ -111,17 +111,18 @@ def test_slot_lost(make_wb, own_server, pg):
 def test_slot_in_use(make_wb, wb, db, folder):
     """Another reader on our slot: wait for it, then go on."""
     slot = run_once(wb, db)
-    with psycopg.connect(host="127.0.0.1", port=db.server.port, user="postgres", dbname=db.name,
-                         replication="database", autocommit=True) as other:
+    other = psycopg.pq.PGconn.connect(f"host=127.0.0.1 port={db.server.port} user=postgres dbname={db.name} replication=database".encode())
+    try:
         pubs = ",".join(db.publications())
-        cur = other.pgconn
-        cur.exec_(f"START_REPLICATION SLOT {slot} LOGICAL 0/0 (proto_version '1', publication_names '{pubs}')".encode())
+        other.exec_(f"START_REPLICATION SLOT {slot} LOGICAL 0/0 (proto_version '1', publication_names '{pubs}')".encode())
         wait_until(db.slot_active, 10, "the other reader")
         db.sql("insert into t values (2, 'b')")
         wb.start()
         wait_until(lambda: slot in wb.last_log(), 20, "a word about the slot", alive=wb)
         time.sleep(0.5)
         assert wb.running() and len(wb.last_log().splitlines()) < 30
+    finally:
+        other.finish()
     wait_mirror(wb, "t", timeout=40)
     wb.term()
     assert no_repeats(wb.out, "t") == 2

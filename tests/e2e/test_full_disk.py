@@ -53,13 +53,12 @@ def test_state_on_a_full_disk(wb, db, table, tmpfs):  # proves G-01
     wb.write([wb.file_target(), wb.sqlite_target()], state=str(small / "state")).start().streaming()
     db.sql("insert into t values (0, 'before')")
     wait_mirror(wb, "t")
-    with open(small / "ballast", "wb") as f:
-        try:
-            while True:
-                f.write(b"x" * 4096)
-                f.flush()
-        except OSError:
-            pass
+    ballast = os.open(small / "ballast", os.O_WRONLY | os.O_CREAT)
+    try:
+        while True:
+            os.write(ballast, b"x" * 4096)
+    except OSError:
+        os.close(ballast)
     for n in range(1, 200):
         db.sql(f"insert into t values ({n}, 'x')")
     wait_until(lambda: "space" in wb.last_log().lower() or "full" in wb.last_log().lower() or not wb.running(), 30, "a word about the disk")

@@ -2,7 +2,7 @@
 import pytest
 
 import shop
-from compare import changes, no_repeats, same_file, same_mirror, wait_file, wait_mirror
+from compare import changes, no_repeats, same_file, same_mirror, sqlite, wait_file, wait_mirror
 from program import wait_until
 
 pytestmark = pytest.mark.both
@@ -12,7 +12,8 @@ pytestmark = pytest.mark.both
 def test_snapshot_then_stream_to_file_and_mirror(wb, db, load):  # proves G-04 G-06
     shop.create(db, 500)
     wb.write([wb.file_target(), wb.sqlite_target()]).start()
-    traffic = load(db, shop.Traffic(1), 0.002)
+    # no TRUNCATE: the server shows a table as empty to snapshots that are older than that (docs/operations.md)
+    traffic = load(db, shop.Traffic(1, truncate=False), 0.002)
     wait_until(lambda: traffic.done > 200, 30, "traffic")
     traffic.stop()
     wait_mirror(wb, *shop.TABLES)
@@ -53,6 +54,12 @@ def test_snapshot_never_starts_at_now(wb, db):
     assert changes(wb.out)[0]["record"]["what"] == "after"
 
 
+def test_empty_tables_are_in_the_mirror(wb, db):
+    db.sql("create table t (id int primary key, v text); create table full_one (id int primary key); insert into full_one values (1)")
+    wb.write([wb.sqlite_target()]).until_now()
+    assert [r[1] for r in sqlite(wb.mirror).execute("pragma table_info(t)")] == ["id", "v"]
+
+
 def test_record_keys_and_their_order(wb, db):
     db.sql("create schema other; create table other.t (b int, a int, v text, primary key (a, b))")
     wb.write([wb.file_target()], source={"tables": ["other.t"], "snapshot": "never"}).start().streaming()
@@ -85,7 +92,7 @@ def test_a_role_without_superuser_is_enough(wb, db):
         db.sql(f"set role {role}; create table mine.t (id int primary key, v text); reset role")
         db.sql("insert into mine.t values (1, 'a')")
         wb.write([wb.sqlite_target()], source={"url": db.url(user=role, password="x"), "tables": ["mine.*"]}).until_now()
-        assert same_mirror(db, wb.mirror, "t", schema="mine")
+        assert sqlite(wb.mirror).execute("select id, v from mine_t").fetchall() == [(1, "a")]
         wb.command("drop", wb.file, "--yes", code=0)
         assert db.slots() == [] and db.publications() == []
     finally:

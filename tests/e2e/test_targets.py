@@ -1,4 +1,5 @@
 """Several targets at different stands; targets that stop, come, go, or are not what the state remembers."""
+import json
 import os
 import shutil
 import sqlite3
@@ -55,9 +56,10 @@ def test_fifo_that_nobody_reads(wb, db):  # proves G-01 G-09 G-11
         wait_until(lambda: got and b'"last"' in got[-1], 20, "the last row", alive=wb)
         stop.set()
         wb.term()
-        import json
-        ids = [json.loads(x)["record"]["id"] for x in got]
-        assert set(ids) == set(range(1000, 31000)) | {99}
+        # what was in the pipe when the target was closed may end in half a line; all of that line comes again
+        whole = [x for x in got if x.endswith(b"}}")]
+        assert len(got) - len(whole) <= 3
+        assert {json.loads(x)["record"]["id"] for x in whole} == set(range(1000, 31000)) | {99}
     finally:
         os.close(opened)
 
@@ -223,7 +225,8 @@ def test_state_restored_from_yesterday(wb, db):
         assert same_file(db, wb.out, "t")
         assert no_repeats(wb.out, "t") == 7
     else:
-        assert "state" in wb.last_log()
+        assert "state" in wb.last_log() or "lost" in wb.last_log()
+        assert no_repeats(wb.out, "t") == 6
 
 
 def test_state_removed_while_targets_remain(wb, db):
@@ -340,7 +343,6 @@ def test_rotation_by_size_and_compression(wb, db, compress):
         return lines
     wait_until(lambda: len(everything()) == 4001, 20, "every row in the files", alive=wb)
     wb.term()
-    import json
     ids = [json.loads(x)["record"]["id"] for x in everything()]
     assert len(set(ids)) == len(ids) == 4001
     files = [p for p in wb.dir.glob("out*") if "journal" not in p.name]

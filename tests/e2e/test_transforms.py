@@ -59,7 +59,7 @@ def test_rename_and_route_into_the_mirror(wb, db, people):
     got = [r for r in records(wb.out) if r["table_name"] != "noise"]
     assert {(r["schema_name"], r["table_name"]) for r in got} == {("crm", "persons")}
     assert all("mail" in r["record"] and "email" not in r["record"] for r in got)
-    assert sqlite(wb.mirror).execute("select id, mail from persons order by id").fetchall() == [(1, "b"), (2, "c")]
+    assert sqlite(wb.mirror).execute("select id, mail from crm_persons order by id").fetchall() == [(1, "b"), (2, "c")]
 
 
 def test_add_columns(wb, db, people):
