@@ -148,8 +148,8 @@ wb_code wb_suggest(const char *url, void (*put)(void *arg, const char *text), vo
     wb_out_z(&y, "name: init\nsource:\n  type: ");
     wb_out_z(&y, s->head.name);
     wb_out_z(&y, "\n  url: ");
-    for (const char *c = url; *c; c++) { /* `$` is not a substitution here */
-        if (*c == '$') wb_out_byte(&y, '$');
+    for (const char *c = url; *c; c++) { /* `${` is not a substitution here */
+        if (c[0] == '$' && c[1] == '{') wb_out_byte(&y, '$');
         if (c == url) wb_out_byte(&y, '\'');
         if (*c == '\'') wb_out_byte(&y, '\'');
         wb_out_byte(&y, *c);

@@ -62,11 +62,7 @@ void wb_deliver_free(wb_pipeline *p)
 
 static bool wants_column(const wb_patterns *pat, const wb_table *t, wb_str column)
 {
-    char name[600];
-    int n = snprintf(name, sizeof name, "%.*s.%.*s", (int)t->source_schema.len, t->source_schema.ptr,
-                     (int)t->source_name.len, t->source_name.ptr);
-    wb_str whole = {name, (size_t)WB_MIN(n, (int)sizeof name - 1)};
-    return wb_patterns_match(pat, t->source_name, column) || wb_patterns_match(pat, whole, column);
+    return wb_patterns_match_column(pat, t->source_schema, t->source_name, column);
 }
 
 /* The table with only the wanted columns; the key always stays. */

@@ -175,7 +175,7 @@ static wb_code save(wb_pipeline *p, bool *said, wb_error *err)
 static ending main_loop(wb_pipeline *p, const wb_run_options *o, wb_error *err)
 {
     int64_t saved = wb_mono_us(), written = 0;
-    bool ready = false, said = false;
+    bool ready = false, said = false, shown = false; /* shown: status.json says that we are connected */
     for (;;) {
         ending e = look_around(p, &ready, o);
         int64_t now = wb_mono_us();
@@ -185,8 +185,9 @@ static ending main_loop(wb_pipeline *p, const wb_run_options *o, wb_error *err)
             if (save(p, &said, err) != WB_OK) return CHECKPOINT_FAILED;
             for (size_t i = 0; i < p->nlanes; i++) wb_lane_watch(&p->lanes[i], now);
         }
-        if (!p->stateless && now - written >= 1000000) {
+        if (!p->stateless && (now - written >= 1000000 || ready != shown)) {
             written = now;
+            shown = ready;
             wb_status_file(p, true);
         }
         nap(p, p->until_now || p->source_ended ? TICK_FAST_US : TICK_US);
