@@ -79,6 +79,7 @@ struct wb_lane {
     _Atomic(wb_lane_state) state;
     atomic_bool stop;
     bool reload;
+    char *facts;           /* what the target says of itself: JSON members, malloc'd; NULL: not asked yet */
     atomic_bool broken;    /* an answer said failed: start over from the checkpoint */
     wb_error error;        /* why it is down, failed or broken */
     wb_target_state known; /* checkpoint, last, reset: what state.db gets */
@@ -188,6 +189,7 @@ wb_code wb_members_open(wb_pipeline *p, const wb_run_options *o, wb_error *err) 
 /* watch.c: a thread that asks the server how it is, so that nobody waits for the answer. */
 void *wb_watch_thread(void *arg);
 /* Ask now: JSON members ("\"slot\":\"x\",…"), malloc'd; NULL and err. end, held: may be NULL. */
+char *wb_ask_target(const wb_target_config *t, wb_host *h, wb_error *err); /* the same of a target, open or not */
 char *wb_ask_server(wb_pipeline *p, wb_host *h, wb_pos settled, wb_kept *end, int64_t *held, wb_error *err);
 
 /* deadletter.c: append one poison row and sync it. */

@@ -60,6 +60,7 @@ void wb_lane_fini(wb_lane *l)
     drop_entries(l);
     for (size_t i = 0; i < l->cap && l->entries; i++) wb_kept_fini(&l->entries[i].stand);
     free(l->entries);
+    free(l->facts);
     wb_kept_fini(&l->issued);
     wb_target_state_fini(&l->known);
     wb_host_fini(&l->host);

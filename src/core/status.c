@@ -42,6 +42,7 @@ typedef struct row {
     int64_t lag_ms, unanswered, changes, retries;
     int64_t down_since_us;
     const wb_error *error;
+    const char *facts; /* JSON members of the target itself, or NULL */
 } row;
 
 static void put_number(wb_out *o, const char *name, int64_t v)
@@ -86,6 +87,10 @@ static void put_row(wb_out *o, const wb_source *s, const row *r)
         wb_json_text(o, r->error->message);
     else
         wb_out_z(o, "null");
+    if (r->facts)
+        wb_out_printf(o, ",\"facts\":{%s}", r->facts);
+    else
+        wb_out_z(o, ",\"facts\":null");
     wb_out_byte(o, '}');
 }
 
@@ -118,6 +123,7 @@ static void put_lane(wb_out *o, wb_pipeline *p, wb_lane *l, wb_pos end, bool run
     int64_t unanswered = (int64_t)(l->tail - l->head), down = l->down_since, done = l->done_commit_us;
     wb_error error = l->error;
     if (l->state == WB_LANE_RUNNING) wb_error_reset(&error);
+    char *facts = l->facts ? strdup(l->facts) : NULL;
     pthread_mutex_unlock(&l->mutex);
     /* Idle: it has all that was read. Else the age of the newest commit that it has. */
     int64_t lag_ms = idle && l->state == WB_LANE_RUNNING ? 0
@@ -134,8 +140,10 @@ static void put_lane(wb_out *o, wb_pipeline *p, wb_lane *l, wb_pos end, bool run
              .changes = (int64_t)atomic_load(&l->changes),
              .retries = (int64_t)atomic_load(&l->retries),
              .down_since_us = l->state == WB_LANE_RUNNING ? 0 : down,
-             .error = &error};
+             .error = &error,
+             .facts = facts};
     put_row(o, wb_pipeline_source(p), &r);
+    free(facts);
     wb_kept_fini(&stand);
 }
 
@@ -198,10 +206,26 @@ void wb_status_file(wb_pipeline *p, bool running)
 
 typedef struct rest {
     wb_out *o;
+    wb_pipeline *p;
     const wb_source *s;
     wb_pos end;
     bool any;
 } rest;
+
+static char *facts_at_rest(wb_pipeline *p, const char *name)
+{
+    char *facts = NULL;
+    for (size_t i = 0; i < p->config->ntargets; i++) {
+        const wb_target_config *t = &p->config->targets[i];
+        wb_host h;
+        wb_error ignored = {0};
+        if (strcmp(t->name, name) != 0 || wb_host_init(&h, p, NULL, "target", &ignored) != WB_OK) continue;
+        facts = wb_ask_target(t, &h, &ignored);
+        wb_host_fini(&h);
+        break;
+    }
+    return facts;
+}
 
 static void put_saved(void *arg, const wb_target_state *t)
 {
@@ -209,6 +233,7 @@ static void put_saved(void *arg, const wb_target_state *t)
     if (r->any) wb_out_byte(r->o, ',');
     r->any = true;
     wb_stand stand = wb_kept_stand(&t->checkpoint);
+    char *facts = facts_at_rest(r->p, t->name);
     row one = {.name = t->name,
                .type = t->type,
                .destination = t->destination,
@@ -218,8 +243,10 @@ static void put_saved(void *arg, const wb_target_state *t)
                .lag_ms = -1,
                .unanswered = -1,
                .changes = -1,
-               .retries = -1};
+               .retries = -1,
+               .facts = facts};
     put_row(r->o, r->s, &one);
+    free(facts);
 }
 
 static void put_at_rest(wb_pipeline *p, wb_state *state, wb_out *o)
@@ -249,7 +276,7 @@ static void put_at_rest(wb_pipeline *p, wb_state *state, wb_out *o)
         wb_out_printf(o, ",\"snapshot\":null,\"server\":{%s}},\"targets\":[", facts);
     else
         wb_out_z(o, ",\"snapshot\":null,\"server\":null},\"targets\":[");
-    rest r = {o, wb_pipeline_source(p), wb_kept_stand(&end).pos, false};
+    rest r = {o, p, wb_pipeline_source(p), wb_kept_stand(&end).pos, false};
     if (state) (void)!wb_state_load_targets(state, put_saved, &r, &ignored);
     wb_out_z(o, "]}\n");
     free(facts);

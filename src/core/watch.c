@@ -58,6 +58,31 @@ char *wb_ask_server(wb_pipeline *p, wb_host *h, wb_pos settled, wb_kept *end, in
     return NULL;
 }
 
+char *wb_ask_target(const wb_target_config *t, wb_host *h, wb_error *err)
+{
+    collect c = {.held = -1};
+    wb_facts facts = {take_text, take_number, &c};
+    wb_code rc = t->plugin->status ? t->plugin->status(t->ctx, h, &facts, err) : WB_OK;
+    wb_out_byte(&c.json, 0);
+    if (rc == WB_OK && !c.json.failed) return c.json.p;
+    wb_out_fini(&c.json);
+    return NULL;
+}
+
+static void look_at_targets(wb_pipeline *p)
+{
+    for (size_t i = 0; i < p->nlanes; i++) {
+        wb_lane *l = &p->lanes[i];
+        wb_error ignored = {0};
+        char *facts = wb_ask_target(l->config, &l->host, &ignored);
+        if (!facts) continue;
+        pthread_mutex_lock(&l->mutex);
+        free(l->facts);
+        l->facts = facts;
+        pthread_mutex_unlock(&l->mutex);
+    }
+}
+
 static void look_once(wb_pipeline *p, wb_host *h)
 {
     wb_kept settled = {0}, end = {0};
@@ -133,6 +158,7 @@ void *wb_watch_thread(void *arg)
         pthread_mutex_unlock(&p->mutex);
         if (quit) break;
         look_once(p, &h);
+        look_at_targets(p);
         judge_hold(p, &said);
         next = wb_mono_us() + 10000000;
     }

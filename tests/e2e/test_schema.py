@@ -97,7 +97,7 @@ def test_changed_type_marks_the_table_stale(run, db):
     db.sql("alter table t alter column b type numeric(10,3)")
     db.sql("insert into t values (6, 'x', 6.5)")
     wait_until(lambda: sqlite(wb.mirror).execute("select count(*) from t where id = 6").fetchone()[0] == 1, 20, "the new row", alive=wb)
-    wait_until(lambda: "stale" in wb.command("status", wb.file).stdout, 10, "a word in status", alive=wb)
+    wait_until(lambda: "stale" in wb.command("status", wb.file).stdout, 20, "a word in status", alive=wb)
     wb.term()
     assert "stale" in wb.check().stdout
     assert "stale" in wb.log() and "public.t" in wb.log()
@@ -109,7 +109,7 @@ def test_unknowable_default_marks_the_table_stale(run, db):
     db.sql("alter table t add column u uuid default gen_random_uuid()")
     db.sql("insert into t (id) values (6)")
     wait_until(lambda: sqlite(wb.mirror).execute("select count(*) from t where id = 6").fetchone()[0] == 1, 20, "the new row", alive=wb)
-    wait_until(lambda: "stale" in wb.command("status", wb.file).stdout, 10, "a word in status", alive=wb)
+    wait_until(lambda: "stale" in wb.command("status", wb.file).stdout, 20, "a word in status", alive=wb)
 
 
 def test_on_schema_change_stop(wb, db):
