@@ -46,6 +46,7 @@ void pg_clean_text(const PGconn *pg, const char *text, char *out, size_t cap)
     size_t n = 0;
     const char *place = strstr(text, "\nLOCATION:"); /* the server's own source line: noise */
     if (!place) place = strstr(text, "\n\tIs the server running");
+    if (!place) place = strstr(text, "\n\tThis probably means");
     size_t len = place ? (size_t)(place - text) : strlen(text);
     char state[6];
     pg_sqlstate_in(text, state);
