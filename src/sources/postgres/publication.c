@@ -54,11 +54,12 @@ static wb_code look_tables(pg_link *l, const pg_names *names, pg_catalog *cat, w
     const char *values[] = {names->pub, names->insert_pub};
     const char *sql =
         l->version >= 150000
-            ? "SELECT c.oid, p.rowfilter, CASE WHEN (SELECT count(*) FROM pg_attribute a WHERE a.attrelid = c.oid AND"
-              " a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '') > cardinality(p.attnames)"
-              " THEN array_to_string(p.attnames, chr(1)) END"
+            ? "SELECT c.oid, p.rowfilter, CASE WHEN p.attnames @> k.names AND p.attnames <@ k.names THEN NULL ELSE"
+              " array_to_string(p.attnames, chr(1)) END"
               " FROM pg_publication_tables p JOIN pg_namespace n ON n.nspname = p.schemaname"
               " JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename"
+              " CROSS JOIN LATERAL (SELECT coalesce(array_agg(a.attname), '{}') AS names FROM pg_attribute a"
+              " WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '') k"
               " WHERE p.pubname IN ($1, $2)"
             : "SELECT c.oid, NULL, NULL FROM pg_publication_tables p JOIN pg_namespace n ON n.nspname = p.schemaname"
               " JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename WHERE p.pubname IN ($1, $2)";

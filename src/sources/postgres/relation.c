@@ -167,7 +167,11 @@ static wb_code shape_of(pg_source *s, const pg_relation *r, wb_arena *a, pg_shap
     uint64_t hash = pg_shape_hash(r);
     wb_code code = load_now(s, r->oid, a, &now, &have_now, err);
     if (code != WB_OK) return code;
+    pg_shape whole = now; /* a column list may have changed since: columns are looked for in all there are */
     if (have_now) {
+        whole.cols = wb_arena_alloc(a, (now.ncols + 1) * sizeof *whole.cols);
+        if (!whole.cols || a->failed) return pg_nomem(err);
+        memcpy(whole.cols, now.cols, now.ncols * sizeof *whole.cols);
         pg_table *t = pg_catalog_find(&s->cat, r->oid);
         pg_shape_narrow(&now, t ? t->columns : NULL);
     }
@@ -179,7 +183,7 @@ static wb_code shape_of(pg_source *s, const pg_relation *r, wb_arena *a, pg_shap
                     r->schema.ptr, (int)r->name.len, r->name.ptr,
                     have_known ? "an older version is remembered" : "no older version is remembered");
     }
-    if (!pg_shape_merge(r, have_known ? &known : NULL, have_now ? &now : NULL, a, out)) return pg_nomem(err);
+    if (!pg_shape_merge(r, have_known ? &known : NULL, have_now ? &whole : NULL, a, out)) return pg_nomem(err);
     code = name_types(s, out, a, err);
     return code == WB_OK ? pg_shape_remember(s, out, hash, err) : code;
 }

@@ -8,8 +8,8 @@ void pg_shape_narrow(pg_shape *s, const char *columns)
 {
     size_t n = 0;
     for (size_t i = 0; i < s->ncols; i++) {
-        bool in = !s->cols[i].generated;
-        if (in && columns) {
+        bool in = !s->cols[i].generated; /* a list may name generated ones (PostgreSQL 18) */
+        if (columns) {
             in = false;
             for (const char *p = columns; *p && !in;) {
                 size_t len = strcspn(p, "\1");
