@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 
 enum { TELL_EVERY = 10000, ROOM = 64 * 1024, BIG_ROW = 200 * 1024 };
 
@@ -41,6 +42,31 @@ static wb_code lock_tables(pg_source *s, wb_error *err)
     return code;
 }
 
+/* TRUNCATE and ALTER TABLE that rewrite a table do not obey snapshots: one that came between the snapshot and our lock
+ * leaves the table empty for us, and a rewrite does not travel in the stream either. The snapshot's own view of
+ * pg_class has the file that the table had then, pg_relation_filenode the one that it has now. */
+static wb_code check_rewrites(pg_source *s, wb_error *err)
+{
+    wb_out sql = {0};
+    PGresult *res;
+    wb_out_z(&sql, "WITH t AS (SELECT unnest('{");
+    for (size_t i = 0, n = 0; i < s->cat.n; i++)
+        if (is_copied(s, &s->cat.tables[i])) wb_out_printf(&sql, "%s%u", n++ ? "," : "", s->cat.tables[i].oid);
+    wb_out_z(&sql, "}'::oid[]) AS oid) SELECT c.oid::regclass FROM pg_class c WHERE c.relkind = 'r'"
+                   " AND c.relfilenode <> pg_relation_filenode(c.oid) AND c.oid IN (SELECT oid FROM t UNION SELECT"
+                   " p.relid FROM t, LATERAL pg_partition_tree(t.oid) p) LIMIT 1");
+    wb_code code = pg_query(&s->snap.link, "which tables were rewritten", pg_out_z(&sql), &res, err);
+    wb_out_fini(&sql);
+    if (code != WB_OK) return code;
+    if (PQntuples(res)) {
+        code = wb_fail(err, WB_E_SCHEMA, WB_RECONNECT, "Table %s was truncated or rewritten while the snapshot began.",
+                       PQgetvalue(res, 0, 0));
+        wb_hint(err, "The snapshot begins again by itself.");
+    }
+    PQclear(res);
+    return code;
+}
+
 static wb_code now_lsn(pg_source *s, wb_error *err)
 {
     PGresult *res;
@@ -60,6 +86,7 @@ wb_code pg_snap_begin(pg_source *s, const char *snapshot, pg_lsn point, wb_error
     n->point = point;
     n->taken_us = wb_now_us();
     n->first_batch = true;
+    (void)WB_FAULT("postgres.snapshot_exported");
     wb_code code = pg_link_open(&n->link, s, s->host, PG_SQL, err);
     if (code != WB_OK) return code;
     code = pg_do(&n->link, "to begin the snapshot",
@@ -73,6 +100,7 @@ wb_code pg_snap_begin(pg_source *s, const char *snapshot, pg_lsn point, wb_error
     }
     if (code == WB_OK && !snapshot) code = now_lsn(s, err);
     if (code == WB_OK) code = lock_tables(s, err);
+    if (code == WB_OK && n->link.version >= 120000) code = check_rewrites(s, err);
     if (code == WB_OK) n->on = true;
     return code;
 }
