@@ -68,6 +68,7 @@ int64_t pg_timers_left(const pg_source *s, int64_t now)
     int64_t at = s->status_at_us + s->status_every_us;
     if (s->status_due) at = WB_MIN(at, s->status_at_us + SETTLE_EVERY_US);
     if (s->heartbeat_ms) at = WB_MIN(at, s->heartbeat_at_us);
+    if (s->idle_to) at = WB_MIN(at, s->idle_at_us);
     if (atomic_load_explicit(&s->tip_wanted, memory_order_relaxed) > s->received) at = WB_MIN(at, now + ASK_EVERY_US);
     return WB_MAX(at - now, 0);
 }

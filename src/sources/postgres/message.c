@@ -17,10 +17,17 @@ bool pg_in_flight(const pg_source *s)
 
 /* ---------------------------------------------------------------- batches */
 
+/* Often enough for people, not for every keepalive of a busy server; `--until now` does not wait for it. */
 static void say_idle(pg_source *s)
 {
     uint8_t pos[PG_POS_LEN];
     if (!s->idle_to) return;
+    int64_t now = wb_mono_us();
+    pg_lsn tip = atomic_load_explicit(&s->tip_wanted, memory_order_relaxed);
+    bool awaited = tip && s->idle_to >= tip && s->idle_said < tip;
+    if (!awaited && now < s->idle_at_us) return;
+    s->idle_at_us = now + PG_IDLE_EVERY_US;
+    s->idle_said = s->idle_to;
     pg_pos_make(pos, s->idle_to);
     s->idle_to = 0;
     wb_host_idle(s->host, (wb_pos){pos, PG_POS_LEN}, ~(uint64_t)0);

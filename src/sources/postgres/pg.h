@@ -190,7 +190,7 @@ wb_code pg_slot_drop(pg_link *l, const char *name, wb_error *err) WB_MUST;
 wb_code pg_gap(const pg_source *s, wb_error *err, const char *fmt, ...) WB_PRINTF(3, 4);
 wb_code pg_slot_active(const pg_slot *slot, const char *name, wb_error *err);
 
-/* ---------------------------------------------------------------- state.c: what is remembered */
+/* ---------------------------------------------------------------- state.c: small facts that are remembered */
 
 bool pg_state_on(const pg_source *s);
 wb_code pg_state_put(pg_source *s, const char *key, const char *value, wb_error *err) WB_MUST;
@@ -266,7 +266,9 @@ struct pg_source {
     size_t batch_room; /* asked for at take */
     pg_txn txn;
     pg_lsn idle_to; /* nothing up to here, to be said when the batch is put; 0 none */
-    char *pending;  /* a message that has no batch yet: PQfreemem */
+    pg_lsn idle_said;
+    int64_t idle_at_us; /* not before */
+    char *pending;      /* a message that has no batch yet: PQfreemem */
     int pending_len;
     size_t since_pause; /* bytes */
     uint64_t received_messages;
@@ -281,6 +283,7 @@ wb_code pg_stream_start(pg_source *s, pg_lsn from, wb_error *err) WB_MUST;
 wb_code pg_stream_read(pg_source *s, int ms, wb_error *err) WB_MUST;
 void pg_stream_end(pg_source *s); /* last status, close the COPY */
 /* feedback.c */
+enum { PG_IDLE_EVERY_US = 50000 };
 wb_code pg_status_send(pg_source *s, bool reply, wb_error *err) WB_MUST;
 wb_code pg_timers(pg_source *s, wb_error *err) WB_MUST;
 int64_t pg_timers_left(const pg_source *s, int64_t now); /* µs until the next one */
