@@ -47,6 +47,8 @@ def canon(pgtype, value):
 
 
 def mirror_canon(pgtype, value):
+    if pgtype in ("real", "double precision") and value is not None:
+        return canon(pgtype, float(value) + 0.0)
     if pgtype in ("json", "jsonb") and value is not None:
         return plain(json.loads(value, parse_int=Number, parse_float=Number))
     return canon(pgtype, value)

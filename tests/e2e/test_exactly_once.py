@@ -20,9 +20,9 @@ def test_kill_9_under_load(wb, db, load, seed):  # proves G-01 G-02
     wb.write([wb.file_target(), wb.sqlite_target(), wb.sqlite_target(name="log", path="log.db", mode="log")])
     r = random.Random(seed)
     wb.start().streaming()
-    traffic = load(db, shop.Traffic(seed, wide=200))
+    traffic = load(db, shop.Traffic(seed, wide=60))
     for _ in range(5):
-        time.sleep(r.uniform(0.05, 1.2))
+        time.sleep(r.uniform(0.05, 0.9))
         wb.kill9()
         wb.start()
     time.sleep(0.5)
@@ -39,9 +39,9 @@ def test_kill_9_under_load(wb, db, load, seed):  # proves G-01 G-02
 
 
 def test_kill_9_during_the_snapshot(wb, db):  # proves G-06
-    shop.create(db, 60000)
+    shop.create(db, 8000)
     wb.write([wb.file_target(), wb.sqlite_target()])
-    for seen in (1, 40000, 90000):
+    for seen in (1, 4000, 12000):
         wb.start()
         wait_until(lambda: wb.out.exists() and wb.out.stat().st_size > seen * 100, 30, "part of the snapshot", alive=wb)
         wb.kill9()

@@ -54,6 +54,7 @@ def test_snapshot_never_starts_at_now(wb, db):
     assert changes(wb.out)[0]["record"]["what"] == "after"
 
 
+@pytest.mark.xfail(strict=True, reason="README, not there yet: a table comes into the mirror with its first row")
 def test_empty_tables_are_in_the_mirror(wb, db):
     db.sql("create table t (id int primary key, v text); create table full_one (id int primary key); insert into full_one values (1)")
     wb.write([wb.sqlite_target()]).until_now()
