@@ -34,6 +34,21 @@ static void test_fencing(void **state)
     fix_close(f);
 }
 
+/* Two targets of one start on one file. */
+static void test_same_file_twice(void **state)
+{
+    (void)state;
+    fix *f = fix_open(NULL), *g = fix_new(NULL);
+    g->ctx->path = f->file;
+    assert_int_equal(try_open(g), WB_E_CONFIG);
+    assert_non_null(strstr(g->err.message, "two targets of pipeline loose"));
+    wb_target_sqlite.close(g->ctx);
+    wb_target_sqlite.close(f->ctx);
+    must(g, try_open(g));
+    fix_close(g);
+    fix_close(f);
+}
+
 static void test_locked_by_another_program(void **state)
 {
     (void)state;
@@ -148,6 +163,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fencing),
+        cmocka_unit_test(test_same_file_twice),
         cmocka_unit_test(test_locked_by_another_program),
         cmocka_unit_test(test_readers_are_not_blocked),
         cmocka_unit_test(test_full_disk),

@@ -1,7 +1,9 @@
 /* meta.c: the target's own tables in the user's file. _walbrook_stand has a row for each pipeline and mode, written in
  * the same transaction as the rows; _walbrook_tables and _walbrook_columns keep what SQLite's own schema cannot: the
  * source's ids, names and types. Called by sqlite.c at open and commit, by schema.c for every new table version. */
+#include <pthread.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "targets/sqlite/sqlite_target.h"
@@ -18,6 +20,46 @@ static const char layout_sql[] =
     " NULL, key_position INTEGER NOT NULL, dropped INTEGER NOT NULL, PRIMARY KEY (table_id, position)) WITHOUT ROWID;";
 
 const char *sq_key_mode(const sq_target *s) { return s->mode == SQ_LOG ? "log" : "mirror"; }
+
+static pthread_mutex_t open_mutex = PTHREAD_MUTEX_INITIALIZER;
+static sq_target *open_targets;
+
+static bool same_place(const sq_target *a, const sq_target *b)
+{
+    struct stat x, y;
+    return a->mode == b->mode && a->epoch == b->epoch &&
+           strcmp(wb_host_pipeline(a->host), wb_host_pipeline(b->host)) == 0 && stat(a->file, &x) == 0 &&
+           stat(b->file, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+wb_code sq_claim(sq_target *s, wb_error *err)
+{
+    wb_code code = WB_OK;
+    pthread_mutex_lock(&open_mutex);
+    for (const sq_target *o = open_targets; o && !code; o = o->next_open) {
+        if (same_place(o, s))
+            code = wb_fail(err, WB_E_CONFIG, WB_NEVER, "two targets of pipeline %s write to %s in mode %s",
+                           wb_host_pipeline(s->host), s->file, sq_key_mode(s));
+    }
+    if (!code) {
+        s->next_open = open_targets;
+        open_targets = s;
+    }
+    pthread_mutex_unlock(&open_mutex);
+    if (code) wb_hint(err, "Give each its own `path`.");
+    return code;
+}
+
+void sq_release(sq_target *s)
+{
+    pthread_mutex_lock(&open_mutex);
+    for (sq_target **at = &open_targets; *at; at = &(*at)->next_open) {
+        if (*at != s) continue;
+        *at = s->next_open;
+        break;
+    }
+    pthread_mutex_unlock(&open_mutex);
+}
 
 static void bind_owner(sq_target *s, sqlite3_stmt *st)
 {
@@ -330,7 +372,12 @@ static wb_code forget_tables(sq_target *s, wb_error *err)
 /* Mirror tables are made anew from the snapshot's own table versions: dropped, not emptied. */
 wb_code sq_meta_reset(sq_target *s, wb_error *err)
 {
+    wb_code code;
     s->snapshot_done = false;
     sq_plans_drop(s);
-    return s->mode == SQ_LOG ? sq_log_reset(s, err) : forget_tables(s, err);
+    if (s->mode == SQ_LOG) return sq_log_reset(s, err);
+    atomic_store(&s->building, true);
+    code = forget_tables(s, err);
+    atomic_store(&s->building, false);
+    return code;
 }

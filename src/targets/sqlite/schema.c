@@ -516,7 +516,9 @@ wb_code sq_plan_get(sq_target *s, const wb_table *t, sq_plan **out, wb_error *er
     *out = sq_plan_find(s, t->serial);
     if (*out) return WB_OK;
     wb_arena_init(&a, 8192, 0);
+    atomic_store(&s->building, true);
     code = follow(s, &d, err);
+    atomic_store(&s->building, false);
     if (!code) code = make_plan(s, &d, out, err);
     wb_out_fini(&d.reason);
     wb_out_fini(&d.what);

@@ -265,7 +265,7 @@ static wb_code wal_mode(sq_target *s, wb_error *err)
 
 static wb_code pragmas(sq_target *s, wb_error *err)
 {
-    int64_t cache = WB_MAX(wb_host_memory(s->host) / 2048, (int64_t)2048);
+    int64_t cache = WB_MAX(wb_host_memory(s->host) / 1024, (int64_t)2048);
     wb_code code = wal_mode(s, err);
     if (code) return code;
     sqlite3_wal_hook(s->db, on_wal, s); /* instead of wal_autocheckpoint: after the answers, not before */
@@ -308,6 +308,7 @@ static wb_code target_open(void *ctx, wb_host *h, wb_open *o, wb_error *err)
     s->idle_us = wb_mono_us();
     o->keeps = true;
     code = open_file(s, err);
+    if (!code) code = sq_claim(s, err);
     if (!code) code = sq_meta_open(s, o, err);
     if (!code && s->mode == SQ_LOG) code = sq_log_open(s, err);
     if (code) return code;
@@ -321,6 +322,7 @@ static void target_close(void *ctx)
     sq_target *s = ctx;
     sqlite3 *db = s->db;
     if (!s->host) return;
+    sq_release(s);
     if (db) {
         if (!sqlite3_get_autocommit(db)) sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
         sq_plans_drop(s);

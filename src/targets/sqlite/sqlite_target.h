@@ -83,13 +83,15 @@ struct sq_plan {
     bool park_made, full, stale, warned_missing, warned_park;
 };
 
-typedef struct sq_target {
+typedef struct sq_target sq_target;
+struct sq_target {
     /* options */
     const char *path, *table_template, *log_table;
     int mode, on_schema_change, on_drop, synchronous;
     int64_t commit_rows, commit_every_ms, busy_ms;
     wb_list indexes;
     /* while open */
+    sq_target *next_open; /* of this process: sq_claim */
     wb_host *host;
     sqlite3 *db;
     char file[PATH_MAX];
@@ -125,7 +127,7 @@ typedef struct sq_target {
     wb_out json[3];
     wb_value *image; /* a row of which only the key is there */
     size_t cap_image;
-} sq_target;
+};
 
 /* ---- sqlite.c */
 /* Fill err from a SQLite result code and the connection's message. */
@@ -154,6 +156,9 @@ typedef struct sq_known {
     size_t n;
     sq_known_column *cols;
 } sq_known;
+/* Two targets of one start in one file would overwrite each other's stand: the second is refused. */
+wb_code sq_claim(sq_target *s, wb_error *err) WB_MUST;
+void sq_release(sq_target *s);
 wb_code sq_meta_open(sq_target *s, wb_open *o, wb_error *err) WB_MUST;
 wb_code sq_meta_stand(sq_target *s, wb_error *err) WB_MUST; /* s->pos and s->ordinal into our row, if still ours */
 /* First batch of a snapshot: forget all. */
