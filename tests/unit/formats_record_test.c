@@ -237,6 +237,8 @@ static void test_primary_key_as_list(void **state)
     assert_non_null(strstr(got, "\"primary_key\":[],\"schema_name\":\"\""));
     free(got);
     close_it(ctx);
+    wb_table_unref(t);
+    wb_table_unref(bare);
 }
 
 static void test_messages(void **state)
