@@ -49,20 +49,26 @@ static void merge_filter(pg_table *t, bool first, const char *filter, wb_arena *
         t->filter = wb_arena_printf(a, "(%s) OR (%s)", t->filter, filter);
 }
 
+/* The list of columns, NULL when it is all that are not generated. Before 18 generated ones never travel, though 15
+ * names them here. */
+#define LOOK(exactly, list)                                                                                            \
+    "SELECT c.oid, p.rowfilter, CASE WHEN p.attnames @> k.names " exactly " THEN NULL ELSE array_to_string(" list      \
+    ", chr(1)) END FROM pg_publication_tables p JOIN pg_namespace n ON n.nspname = p.schemaname"                       \
+    " JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename"                                           \
+    " CROSS JOIN LATERAL (SELECT coalesce(array_agg(a.attname), '{}') AS names FROM pg_attribute a"                    \
+    " WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '') k"                     \
+    " WHERE p.pubname IN ($1, $2)"
+
 static wb_code look_tables(pg_link *l, const pg_names *names, pg_catalog *cat, wb_error *err)
 {
     const char *values[] = {names->pub, names->insert_pub};
-    const char *sql =
-        l->version >= 150000
-            ? "SELECT c.oid, p.rowfilter, CASE WHEN p.attnames @> k.names AND p.attnames <@ k.names THEN NULL ELSE"
-              " array_to_string(p.attnames, chr(1)) END"
-              " FROM pg_publication_tables p JOIN pg_namespace n ON n.nspname = p.schemaname"
-              " JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename"
-              " CROSS JOIN LATERAL (SELECT coalesce(array_agg(a.attname), '{}') AS names FROM pg_attribute a"
-              " WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '') k"
-              " WHERE p.pubname IN ($1, $2)"
-            : "SELECT c.oid, NULL, NULL FROM pg_publication_tables p JOIN pg_namespace n ON n.nspname = p.schemaname"
-              " JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename WHERE p.pubname IN ($1, $2)";
+    const char *sql = l->version >= 180000 ? LOOK("AND p.attnames <@ k.names", "p.attnames")
+                      : l->version >= 150000
+                          ? LOOK("", "ARRAY(SELECT x FROM unnest(p.attnames) x WHERE x = ANY (k.names))")
+                          : "SELECT c.oid, NULL, NULL FROM pg_publication_tables p"
+                            " JOIN pg_namespace n ON n.nspname = p.schemaname"
+                            " JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename"
+                            " WHERE p.pubname IN ($1, $2)";
     PGresult *res;
     wb_code code = pg_run(l, &(pg_call){.why = "to list published tables", .n = 2, .values = values}, sql, &res, err);
     if (code != WB_OK) return code;
@@ -79,6 +85,7 @@ static wb_code look_tables(pg_link *l, const pg_names *names, pg_catalog *cat, w
     PQclear(res);
     return cat->arena.failed ? pg_nomem(err) : WB_OK;
 }
+#undef LOOK
 
 wb_code pg_pub_look(pg_link *l, const pg_names *names, pg_catalog *cat, pg_pub *pub, pg_pub *insert_pub, wb_error *err)
 {
