@@ -134,7 +134,7 @@ typedef enum wb_op {
     WB_UPDATE,
     WB_DELETE,
     WB_TRUNCATE,
-    WB_READ,    /* a row of a snapshot                                                         */
+    WB_READ,    /* a row of a snapshot; without one (after NULL): the table is empty; mirrors make it */
     WB_DDL,     /* schema change: `table` is the new version                                   */
     WB_MESSAGE, /* logical message: after[0] prefix (text), after[1] content (bytes)           */
     WB_OPS
@@ -176,6 +176,9 @@ typedef struct wb_change {
     uint64_t place;          /* the record's "position": LSN, offset; 0                         */
     uint64_t targets;        /* bit a target that gets it; set by the engine                    */
 } wb_change;
+
+/* A READ that says: this table is there and has no rows. */
+static inline bool wb_is_empty_table(const wb_change *c) { return c->op == WB_READ && !c->after; }
 
 /* ---------------------------------------------------------------- batches (a source fills them) */
 

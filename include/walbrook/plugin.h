@@ -210,7 +210,8 @@ typedef struct wb_out wb_out; /* growing buffer: src/base/buf.h */
 typedef struct wb_format {
     wb_plugin head;
     wb_code (*open)(void *ctx, const char *pipeline, wb_error *err);
-    /* Append one change (JSON formats: one line without its end). One thread a context. */
+    /* Append one change (JSON formats: one line without its end); nothing for what the format does not show, as a READ
+     * without a row. One thread a context. */
     wb_code (*row)(void *ctx, const wb_txn *txn, const wb_change *c, wb_out *out, wb_error *err);
     void (*close)(void *ctx);
 } wb_format;

@@ -172,6 +172,7 @@ static void put_message(pretty *p, const wb_change *c, wb_out *o)
 static wb_code pretty_row(void *ctx, const wb_txn *txn, const wb_change *c, wb_out *o, wb_error *err)
 {
     pretty *p = ctx;
+    if (WB_UNLIKELY(wb_is_empty_table(c))) return WB_OK;
     size_t start = o->len;
     wb_code code = WB_OK;
     char op[16];

@@ -335,6 +335,7 @@ static wb_code head(record *r, const wb_txn *txn, const wb_change *c, const wb_f
 static wb_code record_row(void *ctx, const wb_txn *txn, const wb_change *c, wb_out *o, wb_error *err)
 {
     record *r = ctx;
+    if (WB_UNLIKELY(wb_is_empty_table(c))) return WB_OK;
     const wb_fragment *f = NULL;
     size_t start = o->len;
     wb_code code = head(r, txn, c, &f, o, err);

@@ -59,6 +59,7 @@ static void put_other(const row *r, const wb_change *c, wb_out *o)
 static wb_code row_row(void *ctx, const wb_txn *txn, const wb_change *c, wb_out *o, wb_error *err)
 {
     row *r = ctx;
+    if (WB_UNLIKELY(wb_is_empty_table(c))) return WB_OK;
     WB_UNUSED(txn);
     size_t start = o->len;
     bool first = true;

@@ -209,7 +209,7 @@ typedef struct pg_txn { /* the transaction that is being received or replayed */
 } pg_txn;
 
 typedef struct pg_snap { /* snapshot.c */
-    bool on, copying, only, first_batch;
+    bool on, copying, only, first_batch, ended;
     pg_link link; /* the worker's connection */
     pg_lsn point;
     int64_t taken_us;

@@ -186,11 +186,7 @@ static wb_code end_table(pg_source *s, wb_error *err)
     }
     wb_change *last = n->rows && s->batch ? wb_batch_last_change(s->batch) : NULL;
     if (last) last->flags |= WB_C_LAST_OF_TABLE;
-    wb_host_progress(s->host, n->table, n->rows, n->rows);
-    wb_table_unref(n->table);
-    n->table = NULL;
-    n->copying = false;
-    n->at++;
+    n->ended = true;
     return WB_OK;
 }
 
@@ -260,6 +256,39 @@ static wb_code take_row(pg_source *s, const char *p, size_t len, wb_error *err)
         n->told = n->rows;
         wb_host_progress(s->host, n->table, n->rows, s->cat.tables[n->at].rows);
     }
+    return WB_OK;
+}
+
+/* An empty table is told of by a READ without a row. WB_AGAIN: no budget for it now. */
+static wb_code tell_empty(pg_source *s, wb_error *err)
+{
+    pg_snap *n = &s->snap;
+    wb_code code = room_for_row(s, 0, err);
+    if (code != WB_OK) return code;
+    wb_batch_table(s->batch, n->table);
+    wb_change *c = wb_batch_change(s->batch);
+    c->op = WB_READ;
+    c->table = n->table;
+    c->ordinal = n->ordinal++;
+    c->place = n->point;
+    c->flags = (uint8_t)(WB_C_FIRST_OF_TABLE | WB_C_LAST_OF_TABLE | (n->any_rows ? 0 : WB_C_FIRST_OF_SNAPSHOT));
+    n->any_rows = true;
+    return WB_OK;
+}
+
+static wb_code leave_table(pg_source *s, wb_error *err)
+{
+    pg_snap *n = &s->snap;
+    if (!n->rows) {
+        wb_code code = tell_empty(s, err);
+        if (code != WB_OK) return code;
+    }
+    n->ended = false;
+    wb_host_progress(s->host, n->table, n->rows, n->rows);
+    wb_table_unref(n->table);
+    n->table = NULL;
+    n->copying = false;
+    n->at++;
     return WB_OK;
 }
 
@@ -340,7 +369,9 @@ wb_code pg_snap_read(pg_source *s, int ms, wb_error *err)
         if ((turn & 255) == 0 && (wb_mono_us() >= until || pg_stopped(s, s->host))) return WB_OK;
         wb_code code = WB_OK;
         bool dry = false;
-        if (n->copying) {
+        if (n->ended) {
+            code = leave_table(s, err);
+        } else if (n->copying) {
             code = next_row(s, &dry, err);
         } else {
             while (n->at < s->cat.n && !is_copied(s, &s->cat.tables[n->at])) n->at++;

@@ -163,6 +163,7 @@ wb_code sq_log_apply(sq_target *s, const wb_txn *txn, const wb_change *c, wb_err
     bool rows = c->op != WB_TRUNCATE && c->op != WB_DDL;
     int rc;
     wb_code code;
+    if (wb_is_empty_table(c)) return WB_OK;
     bind_text(st, 1, txn->id);
     sqlite3_bind_int64(st, 2, (int64_t)c->ordinal);
     sqlite3_bind_int64(st, 3, txn->commit_us);

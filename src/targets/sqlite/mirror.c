@@ -268,7 +268,9 @@ wb_code sq_mirror_apply(sq_target *s, const wb_change *c, wb_error *err)
     }
     switch (c->op) {
     case WB_READ:
-    case WB_INSERT: return c->after ? insert_row(s, p, c, c->op == WB_READ, err) : without_rows(c, p, err);
+        if (wb_is_empty_table(c)) return WB_OK; /* the plan above has made it */
+        return insert_row(s, p, c, true, err);
+    case WB_INSERT: return c->after ? insert_row(s, p, c, false, err) : without_rows(c, p, err);
     case WB_UPDATE: return c->after ? apply_update(s, p, c, err) : without_rows(c, p, err);
     case WB_DELETE: return c->before ? apply_delete(s, p, c, err) : without_rows(c, p, err);
     case WB_TRUNCATE: return apply_truncate(s, p, err);
