@@ -117,6 +117,15 @@ def records(path):
     return out
 
 
+def log_records(path):
+    """The change table of a SQLite log, in the shape of records."""
+    def read(text):
+        return json.loads(text, parse_int=Number, parse_float=Number) if text is not None else None
+    rows = sqlite(path).execute("select op, schema_name, table_name, key, before, after from changes order by seq").fetchall()
+    return [{"event_type": op, "schema_name": schema, "table_name": table, "before": read(before) or read(key),
+             "record": read(after) or read(before) or read(key) or {}} for op, schema, table, key, before, after in rows]
+
+
 def changes(path, table=None):
     return [r for r in records(path) if r["event_type"] in ("READ", "INSERT", "UPDATE", "DELETE", "TRUNCATE")
             and (table is None or r["table_name"] == table)]
@@ -152,7 +161,7 @@ def fold(recs, table, key=("id",)):
 
 def folded_rows(path, db, table, schema="public", key=("id",)):
     cols = columns(db, table, schema)
-    recs = [r for r in records(path) if r["schema_name"] == schema]
+    recs = [r for r in (log_records(path) if path.suffix == ".db" else records(path)) if r["schema_name"] == schema]
     return sorted((tuple(canon(t, row.get(c)) for c, t in cols) for row in fold(recs, table, key).values()), key=repr)
 
 
