@@ -45,10 +45,14 @@ int main(int argc, char **argv)
         int r;
         if (!verb || !path) return 2;
         if (strcmp(verb, "exit") == 0) _exit((int)strtol(path, NULL, 10));
-        if (strcmp(verb, "rename") == 0) r = rename(path, a);
-        else if (strcmp(verb, "unlink") == 0) r = unlink(path);
-        else if (strcmp(verb, "mkdir") == 0) r = mkdir(path, 0700);
-        else r = with_file(path, flags_of(verb), verb, a, b);
+        if (strcmp(verb, "rename") == 0)
+            r = rename(path, a);
+        else if (strcmp(verb, "unlink") == 0)
+            r = unlink(path);
+        else if (strcmp(verb, "mkdir") == 0)
+            r = mkdir(path, 0700);
+        else
+            r = with_file(path, flags_of(verb), verb, a, b);
         if (r != 0) {
             perror(argv[i]);
             return 1;
