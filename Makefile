@@ -42,9 +42,10 @@ bench: ## measure, each figure beside a peer or the machine's own ceiling: make 
 	@$(COMPILE) build -Dbuildtype=release
 	@BUILD=build bench/run $(B)
 
-chaos: ## kill -9 at random under load, 200 times, with a ledger: make chaos KILLS=200
+chaos: ## kill -9 at random under load, 200 times, with a ledger; then each fault point: make chaos KILLS=200
 	@$(COMPILE) build-fault -Dfault=true
 	@tests/chaos/run --kills $(or $(KILLS),200)
+	@tests/chaos/run --sweep
 
 docs: all ## write docs/reference again from the option tables
 	@mkdir -p docs/reference

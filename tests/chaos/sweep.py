@@ -6,10 +6,11 @@ one more in the recovery after it; then a run to the end, and everything is comp
 import collections
 import random
 import shutil
+import subprocess
 
 import check
 import load
-from pipeline import VARIANTS, Pipeline, build_shim, fault_names, has_faults
+from pipeline import HERE, VARIANTS, Pipeline, build_shim, fault_names, has_faults
 from servers import Database, Server, open_folder
 
 WAYS = {"kill": (None, "crash"), "drop": ("drop", "crash"), "tear": ("tear", "crash"), "eio": (None, "eio"), "enospc": (None, "enospc")}
@@ -27,6 +28,8 @@ class Sweep:
 
     def run(self):
         check.want(self.faults, "no fault points: the program needs -Dfault=true")
+        shim = subprocess.run([HERE / "powercut_test.sh"], capture_output=True, text=True, check=False)  # does it bite?
+        check.want(shim.returncode == 0, f"the power-cut shim does not do what it should\n{shim.stderr}")
         self.server = Server("logical_decoding_work_mem=64kB", "max_connections=40")
         self.shim = build_shim(self.folder)
         cases = [(f, w) for f in self.faults for w in self.args.ways.split(",")]
