@@ -199,6 +199,8 @@ def test_sqlite_restored_from_yesterday(wb, db):
     restore()
     wb.run(code=(2, 4), timeout=20)
     assert "mirror" in wb.last_log() and "behind" in wb.last_log()
+    wb.run("--accept", "mirror", "--until", "now", code=3, timeout=20)
+    assert "lost" in wb.last_log(), "the server has dropped what the copy lacks: accepting it cannot help"
     # the way out that always works
     wb.until_now("--resnapshot", "mirror")
     assert same_mirror(db, wb.mirror, "t")
