@@ -132,6 +132,7 @@ class Writer(threading.Thread):
         self.committed = self.rolled = self.lost = 0
         self.fatal = None
         self.no_truncate = False
+        self.extra, self.altered = [], False  # columns that alter() added; a look is due
 
     def run(self):
         c = None
@@ -169,6 +170,10 @@ class Writer(threading.Thread):
     def transaction(self, c):
         r = self.rng
         with c.cursor() as cur:
+            if self.altered:  # whether that was committed, only the server knows
+                self.extra = [n for n, in cur.execute("select attname from pg_attribute where attrelid = 't_text'::regclass "
+                                                      "and attname ~ '^x[0-9]' and not attisdropped").fetchall()]
+                self.altered = False
             if r.random() < 0.6:
                 self.note(cur, "t_order", "U", "update t_order set n = n + 1, seq = %(seq)s where id = 1 returning n::text", {}, ["n"])
             if r.random() < self.wide:
@@ -181,6 +186,8 @@ class Writer(threading.Thread):
                     self.in_savepoint(cur, 1)
                 elif what < 0.183:
                     self.truncate(cur)
+                elif what < 0.186 and self.number == 0:
+                    self.alter(cur)
                 else:
                     self.change(cur)
             if r.random() < 0.05:
@@ -212,7 +219,24 @@ class Writer(threading.Thread):
         cur.execute("insert into ledger values (%s, %s, %s, %s, %s, %s, %s)",
                     (seq, self.number, table, op, 1 if op == "T" else n, json.dumps(keys) if keys else None, vals))
 
+    def alter(self, cur):
+        """One more column, which this transaction uses already; a table version in the midst of a transaction."""
+        if self.no_truncate or len(self.extra) >= 20:
+            return
+        self.altered, name = True, f"x{next(self.seqs)}"
+        cur.execute(f"alter table t_text add column {name} {self.rng.choice(['int', 'text', 'numeric(9,2)'])}")
+        self.extra = [*self.extra, name]
+        self.widen(cur)
+
+    def widen(self, cur):
+        n = self.rng.randint(1, 150)
+        self.note(cur, "t_text", "U", f"update t_text set {self.extra[-1]} = %(x)s, seq = %(seq)s where k = %(k)s returning k::text, {self.extra[-1]}::text",
+                  {"x": str(n), "k": BY_NAME["t_text"].make_key(n)[0]}, ["k", self.extra[-1]])
+
     def change(self, cur):
+        if self.extra and self.rng.random() < 0.05:
+            self.widen(cur)
+            return
         t = self.rng.choice(TABLES)
         {"i": self.insert, "u": self.update, "k": self.rekey, "d": self.delete}[self.rng.choice(t.ops)](cur, t)
 
@@ -285,6 +309,13 @@ class Writer(threading.Thread):
             self.note(cur, "t_int", "U", f"update t_int set c = c + 1, seq = %(seq)s where id between {low} and {low + n}", {}, [])
         else:
             self.note(cur, "t_int", "D", f"delete from t_int where id between {low} and {low + n}", {}, [])
+
+    def last(self, c):
+        """A row in its newest shape, so that every target has heard of that."""
+        with c.cursor() as cur:
+            key = f"last {next(self.seqs)}"
+            self.note(cur, "t_text", "I", "insert into t_text (k, v, seq) values (%(k)s, 'last', %(seq)s) returning k::text, v::text", {"k": key}, ["k", "v"])
+        c.commit()
 
     def stop(self):
         self.done.set()
