@@ -134,7 +134,8 @@ struct wb_pipeline {
 
     wb_state *state;
     wb_pool *pool;
-    wb_host host; /* the source's */
+    wb_host host;       /* the source's                                    */
+    wb_host watch_host; /* the watch thread's: a stop ends what it waits for */
     wb_lane *lanes;
     size_t nlanes;
     uint64_t epoch;

@@ -75,7 +75,10 @@ static wb_code start_threads(wb_pipeline *p, wb_error *err)
     int rc = pthread_create(&p->source_thread, NULL, wb_source_thread, p);
     if (rc) return wb_fail_errno(err, rc, "cannot start a thread");
     p->source_started = true;
-    if (!p->stateless && pthread_create(&p->watch_thread, NULL, wb_watch_thread, p) == 0) p->watch_started = true;
+    if (p->stateless) return WB_OK; /* nobody asks for its status */
+    wb_code code = wb_host_init(&p->watch_host, p, NULL, "source", err);
+    if (code != WB_OK) return code;
+    if (pthread_create(&p->watch_thread, NULL, wb_watch_thread, p) == 0) p->watch_started = true;
     return WB_OK;
 }
 
@@ -244,9 +247,16 @@ static void end_threads(wb_pipeline *p, bool at_once)
     if (p->source_started) pthread_join(p->source_thread, NULL);
     pthread_mutex_lock(&p->mutex);
     p->watch_quit = true;
+    atomic_store_explicit(&p->watch_host.stopping, true, memory_order_release);
     pthread_cond_broadcast(&p->watch_cond);
     pthread_mutex_unlock(&p->mutex);
-    if (p->watch_started) pthread_join(p->watch_thread, NULL);
+    if (p->watch_started) {
+        wb_host_wake(&p->watch_host);
+        pthread_join(p->watch_thread, NULL);
+        p->watch_started = false;
+    }
+    if (p->watch_host.p) wb_host_fini(&p->watch_host);
+    p->watch_host.p = NULL;
 }
 
 static void tidy(wb_pipeline *p)

@@ -141,10 +141,7 @@ static void judge_hold(wb_pipeline *p, bool *said)
 void *wb_watch_thread(void *arg)
 {
     wb_pipeline *p = arg;
-    wb_host h;
-    wb_error err = {0};
     bool said = false;
-    if (wb_host_init(&h, p, NULL, "source", &err) != WB_OK) return NULL;
     int64_t next = wb_mono_us() + 2000000;
     for (;;) {
         pthread_mutex_lock(&p->mutex);
@@ -157,11 +154,10 @@ void *wb_watch_thread(void *arg)
         bool quit = p->watch_quit;
         pthread_mutex_unlock(&p->mutex);
         if (quit) break;
-        look_once(p, &h);
+        look_once(p, &p->watch_host);
         look_at_targets(p);
         judge_hold(p, &said);
         next = wb_mono_us() + 10000000;
     }
-    wb_host_fini(&h);
     return NULL;
 }

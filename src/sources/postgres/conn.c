@@ -3,7 +3,9 @@
 #include "pg.h"
 
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "classify.h"
@@ -317,13 +319,32 @@ bool pg_link_dead(const pg_link *l) { return !l->pg || PQstatus(l->pg) == CONNEC
 
 /* ---------------------------------------------------------------- asking */
 
-static void cancel(pg_link *l)
+static void *cancel_main(void *arg)
 {
     char text[256];
+    (void)PQcancel(arg, text, (int)sizeof text);
+    PQfreeCancel(arg);
+    return NULL;
+}
+
+/* PQcancel connects and waits for the server, without a limit: a network that is silent would hold up the stop. So it
+ * gets a thread of its own and half a second; after that the thread is left to itself. */
+static void cancel(pg_link *l)
+{
+    enum { WAIT_NS = 500000000 };
+    pthread_t t;
+    struct timespec until;
     PGcancel *c = PQgetCancel(l->pg);
     if (!c) return;
-    (void)PQcancel(c, text, (int)sizeof text);
-    PQfreeCancel(c);
+    if (pthread_create(&t, NULL, cancel_main, c) != 0) {
+        PQfreeCancel(c);
+        return;
+    }
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += WAIT_NS;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    if (pthread_timedjoin_np(t, NULL, &until) != 0) pthread_detach(t);
 }
 
 /* Until a result can be had without waiting. */
