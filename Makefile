@@ -2,7 +2,7 @@
 CC ?= cc
 export CC
 COMPILE = tools/build
-SAN = -Dfault=true -Dbenchmarks=false -Db_lundef=false
+SAN = -Dfault=true -Dbenchmarks=false -Db_lundef=false -Doptimization=1
 SECONDS = 60
 
 all: ## build the program: build/walbrook
