@@ -270,7 +270,7 @@ struct pg_source {
     int64_t idle_at_us; /* not before */
     char *pending;      /* a message that has no batch yet: PQfreemem */
     int pending_len;
-    size_t since_pause; /* bytes */
+    size_t since_pause, since_dry; /* bytes */
     uint64_t received_messages;
 
     pg_lsn received, settled, reported;

@@ -9,7 +9,7 @@
 
 #include "base/clock.h"
 
-enum { PAUSE_NS = 500000, BURST = 1024, HOLD_MS = 1, TIMERS_EVERY = 1023, GOODBYE_US = 200000 };
+enum { PAUSE_NS = 500000, BURST = 1024, FLOOD = 4096, HOLD_MS = 1, TIMERS_EVERY = 1023, GOODBYE_US = 200000 };
 
 /* ---------------------------------------------------------------- starting */
 
@@ -144,23 +144,32 @@ static wb_code sleep_on(pg_source *s, bool socket, int64_t until, wb_error *err)
     return pg_timers(s, err);
 }
 
-/* The socket gave nothing. */
+/* Let the server get ahead, so that fewer of its rows wake us. */
+static bool pause_pays(pg_source *s)
+{
+    const struct timespec pause = {0, PAUSE_NS};
+    if (s->since_pause < BURST) return false;
+    s->since_pause = 0;
+    (void)nanosleep(&pause, NULL);
+    return readable(s, 0);
+}
+
+/* The socket gave nothing. In a flood the batch is kept over the pause, for fewer and larger ones; a few small
+ * transactions are handed over first. */
 static wb_code when_dry(pg_source *s, int64_t until, wb_error *err)
 {
     if (readable(s, 0)) return consume(s, err);
     wb_code code = WB_OK;
+    bool flood = s->since_dry >= FLOOD;
+    s->since_dry = 0;
+    if (flood && pause_pays(s)) return consume(s, err);
     bool holds = s->batch && wb_batch_last_txn(s->batch);
     if (holds || s->idle_to) {
         bool now = !holds || wb_host_waiting(s->host) || !readable(s, HOLD_MS);
         code = now ? pg_batch_put(s, err) : WB_OK;
         if (code != WB_OK || !now) return code == WB_OK ? consume(s, err) : code;
     }
-    if (s->since_pause >= BURST) {
-        s->since_pause = 0;
-        const struct timespec pause = {0, PAUSE_NS};
-        (void)nanosleep(&pause, NULL);
-        if (readable(s, 0)) return consume(s, err);
-    }
+    if (pause_pays(s)) return consume(s, err);
     code = consume(s, err); /* what TLS has read ahead does not show in poll() */
     if (code != WB_OK) return code;
     return sleep_on(s, true, until, err);
@@ -176,6 +185,7 @@ static wb_code take_in(pg_source *s, char *p, int n, wb_error *err)
         return code;
     }
     s->since_pause += (size_t)n;
+    s->since_dry += (size_t)n;
     PQfreemem(p);
     if (code == WB_OK && s->batch && wb_batch_full(s->batch)) code = pg_batch_put(s, err);
     return code;
