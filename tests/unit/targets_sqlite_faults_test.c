@@ -106,7 +106,7 @@ static void test_full_disk(void **state)
     fix *f = fix_open(NULL);
     wb_table *t = users();
     static char big[200001];
-    char id[8];
+    char id[12];
     uint64_t before;
     bool failed = false;
     memset(big, 'x', sizeof big - 1);
