@@ -90,12 +90,12 @@ def sqlite(path):
 def mirror_rows(path, db, table, schema="public", name=None):
     """The same from the mirror: the source's columns, in the source's order."""
     cols = columns(db, table, schema)
-    listed = ", ".join(f'"{c}"' for c, _ in cols)
+    listed = ", ".join(f't."{c}"' for c, _ in cols)  # SQLite takes "c" alone for a text when there is no such column
     if not path.exists():
         raise AssertionError(f"no {path.name} yet")
     c = sqlite(path)
     try:
-        rows = c.execute(f'select {listed} from "{name or table}"').fetchall()
+        rows = c.execute(f'select {listed} from "{name or table}" t').fetchall()
     except sqlite3.OperationalError as e:
         if "no such table" in str(e):
             return []  # nothing ever came; test_smoke says when it must be there
