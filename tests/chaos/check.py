@@ -67,12 +67,12 @@ def columns(db, table):
 
 
 def listed(cols, cast=""):
-    return ", ".join(f'"{c}"{cast}' for c, _ in cols)
+    return ", ".join(f't."{c}"{cast}' for c, _ in cols)  # SQLite takes "c" alone for a text when there is no such column
 
 
 def source_rows(db, table):
     cols = columns(db, table)
-    rows = db.sql(f'select {listed(cols, "::text")} from "{table}"')
+    rows = db.sql(f'select {listed(cols, "::text")} from "{table}" t')
     return sorted((tuple(source_text(t, v) for (_, t), v in zip(cols, row)) for row in rows), key=repr)
 
 
@@ -250,7 +250,7 @@ def check_mirror(db, path):
         for t in ALL:
             cols = columns(db, t)
             made = c.execute("select count(*) from sqlite_master where type = 'table' and name = ?", (t,)).fetchone()[0]
-            rows = c.execute(f'select {listed(cols)} from "{t}"').fetchall() if made else []  # made at its first row
+            rows = c.execute(f'select {listed(cols)} from "{t}" t').fetchall() if made else []  # made at its first row
             compare(source_rows(db, t), sorted((tuple(plain(k, v) for (_, k), v in zip(cols, row)) for row in rows), key=repr), f"mirror of {t}")
         want(c.execute("pragma integrity_check").fetchone()[0] == "ok", "the mirror's file is not whole")
     finally:

@@ -67,6 +67,7 @@ class Sweep:
                 self.work(writer, c, 5)
                 p.until_now(20, fault=f"file.after_write@1:crash")  # something to cut off at the next start
                 self.die(p, r, fault, way, 1)
+                writer.last(c)
                 self.clean(p, fault, way)
             self.compare(db, p)
         finally:
