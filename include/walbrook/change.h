@@ -135,7 +135,7 @@ typedef enum wb_op {
     WB_DELETE,
     WB_TRUNCATE,
     WB_READ,    /* a row of a snapshot; without one (after NULL): the table is empty; mirrors make it */
-    WB_DDL,     /* schema change: `table` is the new version                                   */
+    WB_DDL,     /* schema change: `ddl` says which; `table` is the new version, of a DROP the last one */
     WB_MESSAGE, /* logical message: after[0] prefix (text), after[1] content (bytes)           */
     WB_OPS
 } wb_op;
@@ -164,6 +164,17 @@ enum {
     WB_C_KEY_CHANGED = 16    /* UPDATE whose old key differs: `before` has at least the old key  */
 };
 
+typedef enum wb_ddl_kind { WB_DDL_CREATE, WB_DDL_ALTER, WB_DDL_DROP } wb_ddl_kind;
+
+/* What a schema change did. One statement that changes several tables is several changes with the same text. A
+ * statement about a whole schema (CREATE DATABASE) has a table without name and columns. */
+typedef struct wb_ddl {
+    uint8_t kind;            /* wb_ddl_kind; a rename is an ALTER                               */
+    const wb_table *before;  /* NULL: CREATE, or not known                                      */
+    const wb_table *after;   /* NULL: DROP                                                      */
+    wb_str sql;              /* the statement; empty: the source does not tell (PostgreSQL)     */
+} wb_ddl;
+
 typedef struct wb_change {
     uint8_t op; /* wb_op */
     uint8_t flags;
@@ -172,13 +183,25 @@ typedef struct wb_change {
     const wb_table *table;   /* NULL only for WB_MESSAGE                                        */
     const wb_value *before;  /* table->ncols values, or NULL: not sent. Key only: the rest ABSENT */
     const wb_value *after;   /* table->ncols values, or NULL (DELETE, TRUNCATE)                 */
-    uint64_t ordinal;        /* in its committed transaction, from 0, before any filter         */
+    const wb_ddl *ddl;       /* WB_DDL only; NULL: an ALTER of which no more is known           */
+    uint64_t ordinal;        /* in its committed transaction, from 0, before any filter. A schema change that the
+                              * log does not hold, because the source worked it out, has that of the change after it,
+                              * and is in one batch with it                                     */
     uint64_t place;          /* the record's "position": LSN, offset; 0                         */
     uint64_t targets;        /* bit a target that gets it; set by the engine                    */
 } wb_change;
 
 /* A READ that says: this table is there and has no rows. */
 static inline bool wb_is_empty_table(const wb_change *c) { return c->op == WB_READ && !c->after; }
+
+/* INSERT, UPDATE, DELETE, TRUNCATE, READ, CREATE, ALTER, DROP, MESSAGE: what formats call it. */
+static inline const char *wb_change_type(const wb_change *c)
+{
+    static const char *const ops[WB_OPS] = {"INSERT", "UPDATE", "DELETE", "TRUNCATE", "READ", "ALTER", "MESSAGE"};
+    if (c->op == WB_DDL && c->ddl && c->ddl->kind != WB_DDL_ALTER)
+        return c->ddl->kind == WB_DDL_CREATE ? "CREATE" : "DROP";
+    return c->op < WB_OPS ? ops[c->op] : "OTHER";
+}
 
 /* ---------------------------------------------------------------- batches (a source fills them) */
 
@@ -192,6 +215,8 @@ WB_API void *wb_batch_alloc(wb_batch *b, size_t bytes);                 /* 16-by
 WB_API const char *wb_batch_copy(wb_batch *b, const void *p, size_t n); /* n bytes, not terminated */
 WB_API wb_value *wb_batch_values(wb_batch *b, size_t n);                /* n values, all ABSENT    */
 WB_API wb_change *wb_batch_change(wb_batch *b); /* appends one, zeroed, its txn = the last txn     */
+/* Appends a schema change; the batch holds references on the tables (either may be NULL, not both) and copies sql. */
+WB_API wb_change *wb_batch_ddl(wb_batch *b, wb_ddl_kind kind, const wb_table *before, const wb_table *after, wb_str sql);
 WB_API wb_change *wb_batch_last_change(wb_batch *b); /* NULL when there is none; valid until the next one  */
 WB_API wb_txn *wb_batch_txn(wb_batch *b);       /* appends one, zeroed; valid until the next call  */
 WB_API wb_txn *wb_batch_last_txn(wb_batch *b);  /* NULL when there is none                         */

@@ -97,6 +97,21 @@ wb_change *wb_batch_change(wb_batch *b)
     return c;
 }
 
+wb_change *wb_batch_ddl(wb_batch *b, wb_ddl_kind kind, const wb_table *before, const wb_table *after, wb_str sql)
+{
+    static const wb_ddl unknown = {.kind = WB_DDL_ALTER};
+    wb_ddl *d = wb_batch_alloc(b, sizeof *d);
+    const char *text = sql.len ? wb_batch_copy(b, sql.ptr, sql.len) : NULL;
+    wb_change *c = wb_batch_change(b);
+    if (before) wb_batch_table(b, before);
+    if (after) wb_batch_table(b, after);
+    c->op = WB_DDL;
+    c->table = after ? after : before;
+    c->ddl = d ? d : &unknown;
+    if (d) *d = (wb_ddl){.kind = (uint8_t)kind, .before = before, .after = after, .sql = {text, sql.len}};
+    return c;
+}
+
 wb_change *wb_batch_last_change(wb_batch *b) { return b->nchanges ? &b->changes[b->nchanges - 1] : NULL; }
 
 wb_txn *wb_batch_txn(wb_batch *b)

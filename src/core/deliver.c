@@ -159,6 +159,22 @@ static const wb_value *project_row(wb_batch *b, const projection *pr, const wb_v
     return v;
 }
 
+/* What a schema change speaks of, with the columns that the target wants. */
+static const wb_ddl *project_ddl(wb_pipeline *p, const wb_lane *l, wb_batch *b, const wb_ddl *from)
+{
+    const wb_table *tables[2] = {from->before, from->after};
+    for (int i = 0; i < 2; i++) {
+        if (!tables[i]) continue;
+        const seen_table *s = look(p, tables[i]);
+        if (!s) return NULL;
+        if (s->project[l->index].table) tables[i] = s->project[l->index].table;
+        wb_batch_table(b, tables[i]);
+    }
+    wb_ddl *d = wb_batch_alloc(b, sizeof *d);
+    if (d) *d = (wb_ddl){.kind = from->kind, .before = tables[0], .after = tables[1], .sql = from->sql};
+    return d;
+}
+
 static wb_change *project(wb_pipeline *p, wb_lane *l, wb_batch *b, const wb_change *from, size_t n, wb_error *err)
 {
     wb_change *own = malloc((n ? n : 1) * sizeof *own);
@@ -166,6 +182,11 @@ static wb_change *project(wb_pipeline *p, wb_lane *l, wb_batch *b, const wb_chan
     for (size_t i = 0; fine && i < n; i++) {
         own[i] = from[i];
         if (!from[i].table || !(from[i].targets & l->bit)) continue;
+        if (from[i].ddl) {
+            own[i].ddl = project_ddl(p, l, b, from[i].ddl);
+            fine = own[i].ddl != NULL;
+            if (!fine) break;
+        }
         const seen_table *s = look(p, from[i].table);
         fine = s != NULL;
         if (!fine || !s->project[l->index].table) continue;

@@ -6,12 +6,6 @@ const wb_choice wb_binary_choices[] = {
 const wb_choice wb_absent_choices[] = {
     {"omit", 0, "the key is left out"}, {"null", 1, "the key is there, with null"}, {NULL, 0, NULL}};
 
-const char *wb_op_name(uint8_t op)
-{
-    static const char *const names[WB_OPS] = {"INSERT", "UPDATE", "DELETE", "TRUNCATE", "READ", "ALTER", "MESSAGE"};
-    return op < WB_OPS ? names[op] : "OTHER";
-}
-
 void wb_json_message(wb_out *o, const wb_change *c, const wb_json_options *opt)
 {
     const wb_value *v = c->after;
@@ -39,5 +33,50 @@ void wb_json_message(wb_out *o, const wb_change *c, const wb_json_options *opt)
         wb_out_z(o, opt->hex ? "\",\"encoding\":\"hex" : "\",\"encoding\":\"base64");
         wb_out_byte(o, '"');
     }
+    wb_out_byte(o, '}');
+}
+
+static void put_table(wb_out *o, const wb_table *t)
+{
+    if (!t) {
+        wb_out_z(o, "null");
+        return;
+    }
+    wb_out_z(o, "{\"schema\":");
+    wb_json_string(o, t->schema);
+    wb_out_z(o, ",\"table\":");
+    wb_json_string_or_null(o, t->name);
+    wb_out_z(o, ",\"primary_key\":[");
+    for (uint32_t k = 0; k < t->nkey; k++) {
+        if (k) wb_out_byte(o, ',');
+        wb_json_string(o, t->cols[t->key[k]].name);
+    }
+    wb_out_z(o, "],\"columns\":[");
+    for (uint32_t i = 0; i < t->ncols; i++) {
+        const wb_column *c = &t->cols[i];
+        wb_out_z(o, i ? ",{\"name\":" : "{\"name\":");
+        wb_json_string(o, c->name);
+        wb_out_z(o, ",\"type\":");
+        wb_json_string(o, c->type);
+        wb_out_z(o, c->flags & WB_COL_NOT_NULL ? ",\"nullable\":false,\"id\":" : ",\"nullable\":true,\"id\":");
+        if (c->id)
+            wb_out_i64(o, c->id);
+        else
+            wb_out_z(o, "null");
+        wb_out_byte(o, '}');
+    }
+    wb_out_z(o, "]}");
+}
+
+void wb_json_ddl(wb_out *o, const wb_change *c)
+{
+    static const wb_ddl unknown = {.kind = WB_DDL_ALTER};
+    const wb_ddl *d = c->ddl ? c->ddl : &unknown;
+    wb_out_z(o, "{\"sql\":");
+    wb_json_string_or_null(o, d->sql);
+    wb_out_z(o, ",\"before\":");
+    put_table(o, d->before);
+    wb_out_z(o, ",\"after\":");
+    put_table(o, c->ddl ? d->after : c->table);
     wb_out_byte(o, '}');
 }

@@ -10,8 +10,10 @@ extern const wb_format wb_format_pretty; /* pretty.c: for eyes on a terminal */
 
 extern const wb_choice wb_binary_choices[]; /* base64 0, hex 1 */
 extern const wb_choice wb_absent_choices[]; /* omit 0, null 1  */
-const char *wb_op_name(uint8_t op);         /* INSERT, UPDATE, DELETE, TRUNCATE, READ, ALTER, MESSAGE */
 /* A logical message as {"prefix":...,"content":...}: text when it is UTF-8, else base64 or hex, and "encoding" says so.
  * Without values: null. */
 void wb_json_message(wb_out *o, const wb_change *c, const wb_json_options *opt);
+/* A schema change as {"sql":...,"before":{table},"after":{table}}; a table is
+ * {"schema","table","primary_key","columns"}. */
+void wb_json_ddl(wb_out *o, const wb_change *c);
 #endif

@@ -169,6 +169,65 @@ static void put_message(pretty *p, const wb_change *c, wb_out *o)
     if (c->after[1].kind > WB_NULL) put_text(p, c->after[1].as.ptr, c->after[1].len, o);
 }
 
+/* The column of t that was, or became, c: by its number, else by its name. */
+static const wb_column *counterpart(const wb_table *t, const wb_column *c)
+{
+    for (uint32_t i = 0; i < t->ncols; i++)
+        if (c->id && t->cols[i].id ? c->id == t->cols[i].id : wb_str_eq(c->name, t->cols[i].name)) return &t->cols[i];
+    return NULL;
+}
+
+static void put_sign(pretty *p, const char *sign, const wb_column *c, const wb_column *was, wb_out *o)
+{
+    wb_out_z(o, sign);
+    if (was && !wb_str_eq(was->name, c->name)) {
+        put_safe(p, was->name.ptr, was->name.len, o);
+        wb_out_z(o, "\xE2\x86\x92");
+    }
+    if (p->color) wb_out_z(o, CYAN);
+    put_safe(p, c->name.ptr, c->name.len, o);
+    if (p->color) wb_out_z(o, "\033[0m");
+    wb_out_byte(o, ':');
+    if (was && !wb_str_eq(was->type, c->type)) {
+        put_safe(p, was->type.ptr, was->type.len, o);
+        wb_out_z(o, "\xE2\x86\x92");
+    }
+    put_safe(p, c->type.ptr, c->type.len, o);
+}
+
+/* What an ALTER did: " +new:type -gone:type old->new:type". */
+static void put_difference(pretty *p, const wb_table *was, const wb_table *is, wb_out *o)
+{
+    if (!wb_str_eq(was->schema, is->schema) || !wb_str_eq(was->name, is->name)) {
+        wb_out_z(o, " was ");
+        put_safe(p, was->schema.ptr, was->schema.len, o);
+        wb_out_byte(o, '.');
+        put_safe(p, was->name.ptr, was->name.len, o);
+    }
+    for (uint32_t i = 0; i < was->ncols; i++)
+        if (!counterpart(is, &was->cols[i])) put_sign(p, " -", &was->cols[i], NULL, o);
+    for (uint32_t i = 0; i < is->ncols; i++) {
+        const wb_column *old = counterpart(was, &is->cols[i]);
+        if (!old)
+            put_sign(p, " +", &is->cols[i], NULL, o);
+        else if (!wb_str_eq(old->name, is->cols[i].name) || !wb_str_eq(old->type, is->cols[i].type))
+            put_sign(p, " ", &is->cols[i], old, o);
+    }
+}
+
+static void put_ddl(pretty *p, const wb_change *c, wb_out *o)
+{
+    const wb_ddl *d = c->ddl;
+    if (!d) return;
+    if (d->before && d->after)
+        put_difference(p, d->before, d->after, o);
+    else if (d->after)
+        for (uint32_t i = 0; i < d->after->ncols; i++) put_sign(p, " +", &d->after->cols[i], NULL, o);
+    if (!d->sql.len) return;
+    wb_out_byte(o, ' ');
+    put_text(p, d->sql.ptr, d->sql.len, o);
+}
+
 static wb_code pretty_row(void *ctx, const wb_txn *txn, const wb_change *c, wb_out *o, wb_error *err)
 {
     pretty *p = ctx;
@@ -178,7 +237,7 @@ static wb_code pretty_row(void *ctx, const wb_txn *txn, const wb_change *c, wb_o
     char op[16];
     put_clock(p, txn->commit_us, o);
     wb_out_byte(o, ' ');
-    snprintf(op, sizeof op, "%-8s", wb_op_name(c->op));
+    snprintf(op, sizeof op, "%-8s", wb_change_type(c));
     paint(p, o, op_color(c->op), op);
     if (c->table) {
         wb_out_byte(o, ' ');
@@ -192,7 +251,9 @@ static wb_code pretty_row(void *ctx, const wb_txn *txn, const wb_change *c, wb_o
     }
     if (c->op == WB_MESSAGE || !c->table)
         put_message(p, c, o);
-    else if (c->op != WB_TRUNCATE && c->op != WB_DDL)
+    else if (c->op == WB_DDL)
+        put_ddl(p, c, o);
+    else if (c->op != WB_TRUNCATE)
         code = put_columns(p, c, o, err);
     if (code == WB_OK && (o->failed || p->scratch.failed))
         code = wb_fail(err, WB_E_NOMEM, WB_RETRY, "There is no memory for a line of the format pretty.");

@@ -5,6 +5,8 @@
 #include "formats/formats.h"
 #include "formats/fragments.h"
 
+enum { CREATE = WB_OPS, DROP, TYPES }; /* what an operation is called: one each, and two more of WB_DDL */
+
 typedef struct record {
     bool before, event_id, changed, event_timestamp_us; /* options */
     int binary, primary_key, absent;
@@ -20,7 +22,7 @@ typedef struct record {
     size_t id_len, global_len;
     wb_out log; /* the log that `ops` are made for */
     wb_out ops;
-    uint32_t op_at[WB_OPS + 1];
+    uint32_t op_at[TYPES + 1];
     bool ready;
 } record;
 
@@ -91,17 +93,20 @@ static void make_ops(record *r, wb_str log)
     wb_out_reset(&r->log);
     wb_out_str(&r->log, log);
     wb_out_reset(&r->ops);
-    for (uint8_t op = 0; op < WB_OPS; op++) {
-        r->op_at[op] = (uint32_t)r->ops.len;
+    static const wb_ddl create = {.kind = WB_DDL_CREATE}, drop = {.kind = WB_DDL_DROP};
+    for (uint8_t type = 0; type < TYPES; type++) {
+        wb_change c = {.op = type < WB_OPS ? type : (uint8_t)WB_DDL};
+        c.ddl = type == CREATE ? &create : type == DROP ? &drop : NULL;
+        r->op_at[type] = (uint32_t)r->ops.len;
         wb_out_z(&r->ops, ",\"event_type\":\"");
-        wb_out_z(&r->ops, wb_op_name(op));
+        wb_out_z(&r->ops, wb_change_type(&c));
         wb_out_z(&r->ops, "\",\"service\":");
         wb_out_str(&r->ops, r->service);
         wb_out_z(&r->ops, ",\"source\":");
         wb_json_string_or_null(&r->ops, log);
         wb_out_z(&r->ops, ",\"position\":");
     }
-    r->op_at[WB_OPS] = (uint32_t)r->ops.len;
+    r->op_at[TYPES] = (uint32_t)r->ops.len;
 }
 
 static void make_prefix(record *r, const wb_txn *t)
@@ -155,20 +160,6 @@ static wb_code object(const record *r, wb_out *o, const wb_fragment *f, const wb
     return code;
 }
 
-static void describe(wb_out *o, const wb_table *t)
-{
-    wb_out_z(o, "{\"columns\":[");
-    for (uint32_t i = 0; i < t->ncols; i++) {
-        if (i) wb_out_byte(o, ',');
-        wb_out_z(o, "{\"name\":");
-        wb_json_string(o, t->cols[i].name);
-        wb_out_z(o, ",\"type\":");
-        wb_json_string(o, t->cols[i].type);
-        wb_out_byte(o, '}');
-    }
-    wb_out_z(o, "]}");
-}
-
 static wb_code body(const record *r, const wb_change *c, const wb_fragment *f, wb_out *o, wb_error *err)
 {
     bool none;
@@ -177,7 +168,7 @@ static wb_code body(const record *r, const wb_change *c, const wb_fragment *f, w
         return WB_OK;
     }
     if (c->op == WB_DDL) {
-        describe(o, c->table);
+        wb_json_ddl(o, c);
         return WB_OK;
     }
     if (c->op == WB_TRUNCATE) return object(r, o, f, NULL, &none, err);
@@ -277,6 +268,7 @@ static wb_code put_event_id(record *r, const wb_txn *txn, const wb_change *c, wb
         wb_json_hex(id, txn->at.ptr, txn->at.len);
         wb_out_byte(id, ':');
         wb_out_u64(id, c->ordinal);
+        if (c->op == WB_DDL) wb_out_z(id, ":ddl"); /* it may share its ordinal with the row after it */
     }
     if (id->failed)
         o->failed = true;
@@ -320,6 +312,8 @@ static wb_code head(record *r, const wb_txn *txn, const wb_change *c, const wb_f
         table = (wb_str){(*f)->head, (*f)->head_len};
     }
     uint8_t op = c->op < WB_OPS ? c->op : (uint8_t)WB_MESSAGE;
+    if (WB_UNLIKELY(op == WB_DDL && c->ddl && c->ddl->kind != WB_DDL_ALTER))
+        op = c->ddl->kind == WB_DDL_CREATE ? CREATE : DROP;
     size_t op_len = r->op_at[op + 1] - r->op_at[op];
     char *q = wb_out_room(o, r->prefix.len + op_len + 20 + table.len);
     if (!q) return no_memory(err);

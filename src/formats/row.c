@@ -1,5 +1,6 @@
 /* row.c: the format `row`: the columns alone, {"id":1,"name":"Ann"}; of a DELETE the old row. What is not a row has one
- * key with an underscore, so that a reader can tell: {"_truncate":"public.users"}, {"_alter":"public.users"},
+ * key with an underscore, so that a reader can tell: {"_truncate":"public.users"},
+ * {"_alter":"public.users","_schema":{"sql":...,"before":...,"after":...}} (or _create, _drop),
  * {"_message":{"prefix":...,"content":...}}. */
 #include "formats/formats.h"
 #include "formats/fragments.h"
@@ -47,13 +48,20 @@ static void put_other(const row *r, const wb_change *c, wb_out *o)
 {
     switch (c->op) {
     case WB_TRUNCATE: wb_out_z(o, "\"_truncate\":"); break;
-    case WB_DDL: wb_out_z(o, "\"_alter\":"); break;
+    case WB_DDL:
+        wb_out_z(o, !c->ddl || c->ddl->kind == WB_DDL_ALTER ? "\"_alter\":"
+                    : c->ddl->kind == WB_DDL_CREATE         ? "\"_create\":"
+                                                            : "\"_drop\":");
+        break;
     default: wb_out_z(o, "\"_message\":"); break;
     }
     if (c->op == WB_MESSAGE || !c->table)
         wb_json_message(o, c, &r->json);
     else
         put_name(o, c->table);
+    if (c->op != WB_DDL) return;
+    wb_out_z(o, ",\"_schema\":");
+    wb_json_ddl(o, c);
 }
 
 static wb_code row_row(void *ctx, const wb_txn *txn, const wb_change *c, wb_out *o, wb_error *err)
@@ -67,7 +75,7 @@ static wb_code row_row(void *ctx, const wb_txn *txn, const wb_change *c, wb_out 
     wb_out_byte(o, '{');
     if (r->op_key) {
         wb_json_string(o, wb_str_of(r->op_key));
-        wb_out_printf(o, ":\"%s\"", wb_op_name(c->op));
+        wb_out_printf(o, ":\"%s\"", wb_change_type(c));
         first = false;
     }
     const wb_fragment *f = c->table ? wb_fragments_get(&r->tables, c->table) : NULL;

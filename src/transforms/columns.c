@@ -109,6 +109,11 @@ static wb_code columns_apply(void *ctx, wb_batch *b, wb_change *changes, size_t 
     for (size_t i = 0; i < n; i++) {
         wb_change *c = &changes[i];
         if (!c->targets || !c->table) continue;
+        if (WB_UNLIKELY(c->op == WB_DDL)) {
+            wb_code code = wb_redraw(&x->memo, make_plan, x, b, c, err);
+            if (code) return code;
+            last = NULL; /* the memo may have begun anew */
+        }
         if (c->table != last) {
             wb_code code = wb_memo_of(&x->memo, c->table, make_plan, x, &made, err);
             if (code) return code;

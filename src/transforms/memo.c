@@ -67,12 +67,46 @@ void wb_memo_fini(wb_memo *m)
     *m = (wb_memo){0};
 }
 
+static wb_code made_for(wb_memo *m, const wb_table *in, wb_make_fn make, void *ctx, wb_batch *b, const wb_table **out,
+                        wb_error *err)
+{
+    const wb_made *made;
+    *out = NULL;
+    if (!in) return WB_OK;
+    wb_code code = wb_memo_of(m, in, make, ctx, &made, err);
+    if (code) return code;
+    *out = made->out;
+    wb_batch_table(b, *out);
+    return WB_OK;
+}
+
+wb_code wb_redraw(wb_memo *m, wb_make_fn make, void *ctx, wb_batch *b, wb_change *c, wb_error *err)
+{
+    if (WB_LIKELY(c->op != WB_DDL || !c->ddl)) return WB_OK;
+    const wb_table *before, *after;
+    wb_code code = made_for(m, c->ddl->before, make, ctx, b, &before, err);
+    if (!code) code = made_for(m, c->ddl->after, make, ctx, b, &after, err);
+    if (code || (before == c->ddl->before && after == c->ddl->after)) return code;
+    wb_ddl *d = wb_batch_alloc(b, sizeof *d);
+    if (!d) return wb_fail(err, WB_E_NOMEM, WB_RETRY, "There is not enough memory to transform a schema change.");
+    *d = *c->ddl;
+    d->before = before;
+    d->after = after;
+    c->ddl = d;
+    return WB_OK;
+}
+
 wb_code wb_retable(wb_memo *m, wb_make_fn make, void *ctx, wb_batch *b, wb_change *changes, size_t n, wb_error *err)
 {
     const wb_table *last = NULL, *out = NULL;
     for (size_t i = 0; i < n; i++) {
         wb_change *c = &changes[i];
         if (!c->targets || !c->table) continue;
+        if (WB_UNLIKELY(c->op == WB_DDL)) {
+            wb_code code = wb_redraw(m, make, ctx, b, c, err);
+            if (code) return code;
+            last = NULL; /* the memo may have begun anew */
+        }
         if (c->table != last) {
             const wb_made *made;
             wb_code code = wb_memo_of(m, c->table, make, ctx, &made, err);

@@ -25,6 +25,9 @@ void wb_memo_fini(wb_memo *m);
 wb_code wb_retable(wb_memo *m, wb_make_fn make, void *ctx, wb_batch *b, wb_change *changes, size_t n,
                    wb_error *err) WB_MUST;
 
+/* The tables that a schema change speaks of, made the same way; nothing for another change. */
+wb_code wb_redraw(wb_memo *m, wb_make_fn make, void *ctx, wb_batch *b, wb_change *c, wb_error *err) WB_MUST;
+
 /* A copy of `in` to edit and give to wb_table_new: the columns in malloc'd memory with room for `more`. */
 wb_code wb_table_draft(const wb_table *in, size_t more, wb_table *proto, wb_column **cols, wb_error *err) WB_MUST;
 /* Make the drafted table, free the draft. */

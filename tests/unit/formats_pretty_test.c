@@ -53,6 +53,35 @@ static void test_lines(void **state)
     wb_table_unref(t);
 }
 
+static void test_schema_changes(void **state)
+{
+    WB_UNUSED(state);
+    wb_table *t = table();
+    wb_column is[] = {column("id", "numeric(5)", WB_DECIMAL, WB_COL_KEY), column("label", "text", WB_TEXT, 0),
+                      column("new", "text", WB_TEXT, 0)};
+    wb_column was[] = {column("id", "bigint", WB_INT, WB_COL_KEY), column("name", "text", WB_TEXT, 0),
+                       column("gone", "date", WB_DATE, 0)};
+    was[1].id = is[1].id = 2; /* the same one, renamed */
+    wb_table *old = table_of("app", "people", was, 3, NULL, 0), *now = table_of("public", "users", is, 3, NULL, 0);
+    wb_ddl d = {.kind = WB_DDL_ALTER, .before = old, .after = now, .sql = WB_STR("ALTER")};
+    wb_change c = {.op = WB_DDL, .table = now, .ddl = &d};
+    void *ctx = open_with(false, 0);
+    expect_line(&wb_format_pretty, ctx, &txn, &c,
+                TIME "ALTER    public.users was app.people -gone:date id:bigint\xE2\x86\x92numeric(5) name\xE2\x86\x92"
+                     "label:text +new:text ALTER");
+    d = (wb_ddl){.kind = WB_DDL_CREATE, .after = t};
+    c.table = t;
+    expect_line(&wb_format_pretty, ctx, &txn, &c, TIME "CREATE   public.users +name:text +id:bigint +at:timestamptz");
+    d = (wb_ddl){.kind = WB_DDL_DROP, .before = t};
+    expect_line(&wb_format_pretty, ctx, &txn, &c, TIME "DROP     public.users");
+    c.ddl = NULL;
+    expect_line(&wb_format_pretty, ctx, &txn, &c, TIME "ALTER    public.users");
+    close_it(ctx);
+    wb_table_unref(t);
+    wb_table_unref(old);
+    wb_table_unref(now);
+}
+
 static void test_long_values_are_cut_between_characters(void **state)
 {
     WB_UNUSED(state);
@@ -98,6 +127,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_schema_changes),
         cmocka_unit_test(test_long_values_are_cut_between_characters),
         cmocka_unit_test(test_no_control_character_reaches_the_terminal),
         cmocka_unit_test(test_colours),

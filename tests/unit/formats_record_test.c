@@ -78,13 +78,47 @@ static void test_operations(void **state)
     c.op = WB_TRUNCATE;
     c.before = NULL;
     expect_line(&wb_format_record, ctx, &txn, &c, HEAD("734", "TRUNCATE") "null}");
-    c.op = WB_DDL;
+    close_it(ctx);
+}
+
+#define USERS                                                                                                          \
+    "{\"schema\":\"public\",\"table\":\"users\",\"primary_key\":[\"id\"],\"columns\":[{\"name\":\"id\",\"type\":"      \
+    "\"bigint\",\"nullable\":false,\"id\":null},{\"name\":\"name\",\"type\":\"text\",\"nullable\":true,\"id\":null},"  \
+    "{\"name\":\"paid\",\"type\":\"numeric(12,2)\",\"nullable\":true,\"id\":null}]}"
+
+static void test_schema_changes(void **state)
+{
+    WB_UNUSED(state);
+    wb_txn txn = txn_of("734", WHEN);
+    wb_column was[] = {column("id", "bigint", WB_INT, WB_COL_KEY)};
+    was[0].id = 1;
+    wb_table *old = table_of("public", "people", was, 1, NULL, 0);
+    wb_ddl d = {.kind = WB_DDL_ALTER, .before = old, .after = users};
+    wb_change c = {.op = WB_DDL, .table = users, .ddl = &d, .place = PLACE, .ordinal = 4};
+    void *ctx = open_with((struct opts){0});
     expect_line(
         &wb_format_record, ctx, &txn, &c,
-        HEAD("734",
-             "ALTER") "{\"columns\":[{\"name\":\"id\",\"type\":\"bigint\"},{\"name\":\"name\",\"type\":\"text\"},"
-                      "{\"name\":\"paid\",\"type\":\"numeric(12,2)\"}]}}");
+        HEAD("734", "ALTER") "{\"sql\":null,\"before\":{\"schema\":\"public\",\"table\":\"people\",\"primary_key\":"
+                             "[],\"columns\":[{\"name\":\"id\",\"type\":\"bigint\",\"nullable\":true,\"id\":1}]},"
+                             "\"after\":" USERS "}}");
+    d = (wb_ddl){.kind = WB_DDL_CREATE, .after = users, .sql = WB_STR("CREATE TABLE \"users\" (...)")};
+    expect_line(&wb_format_record, ctx, &txn, &c,
+                HEAD("734", "CREATE") "{\"sql\":\"CREATE TABLE \\\"users\\\" (...)\",\"before\":null,\"after\":" USERS
+                                      "}}");
+    d = (wb_ddl){.kind = WB_DDL_DROP, .before = users};
+    expect_line(&wb_format_record, ctx, &txn, &c,
+                HEAD("734", "DROP") "{\"sql\":null,\"before\":" USERS ",\"after\":null}}");
+    c.ddl = NULL;
+    expect_line(&wb_format_record, ctx, &txn, &c,
+                HEAD("734", "ALTER") "{\"sql\":null,\"before\":null,\"after\":" USERS "}}");
     close_it(ctx);
+    /* it may share its ordinal with a row, never its id */
+    ctx = open_with((struct opts){.event_id = true});
+    char *line = line_of(&wb_format_record, ctx, &txn, &c);
+    assert_non_null(strstr(line, ":4:ddl\""));
+    free(line);
+    close_it(ctx);
+    wb_table_unref(old);
 }
 
 static void test_null_absent_unchanged_are_three_things(void **state)
@@ -353,6 +387,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_operations),
+        cmocka_unit_test(test_schema_changes),
         cmocka_unit_test(test_null_absent_unchanged_are_three_things),
         cmocka_unit_test(test_nothing_after_takes_before),
         cmocka_unit_test(test_key_change_always_shows_the_old_key),

@@ -63,7 +63,21 @@ static void test_what_is_not_a_row(void **state)
     void *ctx = open_with((struct opts){0});
     expect_line(&wb_format_row, ctx, &txn, &c, "{\"_truncate\":\"public.blobs\"}");
     c.op = WB_DDL;
-    expect_line(&wb_format_row, ctx, &txn, &c, "{\"_alter\":\"public.blobs\"}");
+    wb_ddl d = {.kind = WB_DDL_CREATE, .after = t};
+    c.ddl = &d;
+#define BLOBS                                                                                                          \
+    "{\"schema\":\"public\",\"table\":\"blobs\",\"primary_key\":[\"id\"],\"columns\":[{\"name\":\"id\",\"type\":"      \
+    "\"bigint\","                                                                                                      \
+    "\"nullable\":true,\"id\":null},{\"name\":\"data\",\"type\":\"bytea\",\"nullable\":true,\"id\":null}]}"
+    expect_line(&wb_format_row, ctx, &txn, &c,
+                "{\"_create\":\"public.blobs\",\"_schema\":{\"sql\":null,\"before\":null,\"after\":" BLOBS "}}");
+    d = (wb_ddl){.kind = WB_DDL_ALTER, .before = t, .after = t, .sql = WB_STR("alter")};
+    expect_line(&wb_format_row, ctx, &txn, &c,
+                "{\"_alter\":\"public.blobs\",\"_schema\":{\"sql\":\"alter\",\"before\":" BLOBS ",\"after\":" BLOBS
+                "}}");
+    d = (wb_ddl){.kind = WB_DDL_DROP, .before = t};
+    expect_line(&wb_format_row, ctx, &txn, &c,
+                "{\"_drop\":\"public.blobs\",\"_schema\":{\"sql\":null,\"before\":" BLOBS ",\"after\":null}}");
     wb_value m[] = {text(WB_TEXT, "p"), raw("c", 1)};
     c = (wb_change){.op = WB_MESSAGE, .after = m};
     expect_line(&wb_format_row, ctx, &txn, &c, "{\"_message\":{\"prefix\":\"p\",\"content\":\"c\"}}");

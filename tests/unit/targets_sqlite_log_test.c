@@ -27,7 +27,12 @@ static void test_every_change_is_appended(void **state)
         "3|UPDATE|public|users|{\"id\":1}|{\"id\":1}|{\"id\":2,\"name\":\"Anna\",\"n\":null}|2\n"
         "4|DELETE|public|users|{\"id\":2}|{\"id\":2}|NULL|3\n"
         "5|TRUNCATE|public|users|NULL|NULL|NULL|4\n"
-        "6|ALTER|public|users|NULL|NULL|NULL|5");
+        "6|ALTER|public|users|NULL|NULL|{\"_alter\":\"public.users\",\"_schema\":{\"sql\":null,\"before\":null,"
+        "\"after\":"
+        "{\"schema\":\"public\",\"table\":\"users\",\"primary_key\":[\"id\"],\"columns\":["
+        "{\"name\":\"id\",\"type\":\"integer\",\"nullable\":false,\"id\":1},"
+        "{\"name\":\"name\",\"type\":\"text\",\"nullable\":true,\"id\":2},"
+        "{\"name\":\"n\",\"type\":\"numeric\",\"nullable\":true,\"id\":3}]}}}|5");
     SQL(f, "select distinct txn, commit_us, commit_time, position / 1000 from changes",
         "100|1700000000000101|2023-11-14T22:13:20.000101Z|101");
     SQL(f, "select mode, hex(pos) from _walbrook_stand", "log|0000000000000065");

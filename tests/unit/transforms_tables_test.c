@@ -38,6 +38,31 @@ static void test_rename_leaves_others(void **state)
     assert_ptr_equal(kit_at(0)->table, t);
 }
 
+/* A schema change speaks of two tables, and both get their new names, columns and destinations. */
+static void test_schema_change(void **state)
+{
+    WB_UNUSED(state);
+    const wb_table *was = kit_table("public", "users", "id!:int mail:text"),
+                   *is = kit_table("public", "users", "id!:int mail:text password:text");
+    wb_batch_ddl(kit_batch, WB_DDL_ALTER, was, is, WB_STR("alter table"))->targets = 1;
+    wb_batch_ddl(kit_batch, WB_DDL_DROP, was, NULL, WB_STR(""))->targets = 1;
+    kit_change(WB_INSERT, is, NULL, ROW(is, "1", "a", "b"));
+    kit_run(RENAME, M("columns", M("users.mail", T("email"), NULL), NULL));
+    kit_run(COLUMNS, M("drop", L(T("*.password"), NULL), NULL));
+    kit_run(ADD, M("columns", M("at", T("operation"), NULL), NULL));
+    const wb_ddl *d = kit_at(0)->ddl;
+    kit_str_is(d->sql, "alter table");
+    assert_int_equal(d->before->ncols, 3);
+    kit_str_is(d->before->cols[1].name, "email");
+    kit_str_is(d->before->cols[2].name, "at");
+    assert_int_equal(d->after->ncols, 3);
+    assert_ptr_equal(kit_at(0)->table, d->after);
+    assert_ptr_equal(kit_at(2)->table, d->after);
+    assert_null(kit_at(1)->ddl->after);
+    assert_ptr_equal(kit_at(1)->table, kit_at(1)->ddl->before);
+    assert_ptr_equal(kit_at(1)->table, d->before);
+}
+
 static void test_route(void **state)
 {
     WB_UNUSED(state);
@@ -194,9 +219,10 @@ static void test_many_tables(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        KIT_TEST(test_rename),       KIT_TEST(test_rename_leaves_others), KIT_TEST(test_route),
-        KIT_TEST(test_drop_columns), KIT_TEST(test_keep_columns),         KIT_TEST(test_add_columns),
-        KIT_TEST(test_timestamps),   KIT_TEST(test_add_mistakes),         KIT_TEST(test_many_tables),
+        KIT_TEST(test_rename),      KIT_TEST(test_rename_leaves_others), KIT_TEST(test_schema_change),
+        KIT_TEST(test_route),       KIT_TEST(test_drop_columns),         KIT_TEST(test_keep_columns),
+        KIT_TEST(test_add_columns), KIT_TEST(test_timestamps),           KIT_TEST(test_add_mistakes),
+        KIT_TEST(test_many_tables),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -128,6 +128,16 @@ static wb_code bind_image(sq_target *s, int at, int which, const wb_txn *txn, co
     return code;
 }
 
+/* A schema change as the format has it. */
+static wb_code bind_ddl(sq_target *s, int at, int which, const wb_txn *txn, const wb_change *c, wb_error *err)
+{
+    wb_out *o = &s->json[which];
+    wb_out_reset(o);
+    wb_code code = s->formatter.format->row(s->formatter.ctx, txn, c, o, err);
+    if (!code) sqlite3_bind_text64(s->log_insert, at, o->p ? o->p : "", o->len, SQLITE_STATIC, SQLITE_UTF8);
+    return code;
+}
+
 /* The key alone: of the old row where there is one, so that updates and deletes name the row that they change. */
 static const wb_value *key_image(sq_target *s, const wb_change *c)
 {
@@ -158,7 +168,6 @@ static void bind_text(sqlite3_stmt *st, int at, wb_str v)
 
 wb_code sq_log_apply(sq_target *s, const wb_txn *txn, const wb_change *c, wb_error *err)
 {
-    static const char *const names[WB_OPS] = {"INSERT", "UPDATE", "DELETE", "TRUNCATE", "READ", "ALTER", "MESSAGE"};
     sqlite3_stmt *st = s->log_insert;
     bool rows = c->op != WB_TRUNCATE && c->op != WB_DDL;
     int rc;
@@ -167,12 +176,15 @@ wb_code sq_log_apply(sq_target *s, const wb_txn *txn, const wb_change *c, wb_err
     bind_text(st, 1, txn->id);
     sqlite3_bind_int64(st, 2, (int64_t)c->ordinal);
     sqlite3_bind_int64(st, 3, txn->commit_us);
-    sqlite3_bind_text(st, 4, c->op < WB_OPS ? names[c->op] : "?", -1, SQLITE_STATIC);
+    sqlite3_bind_text(st, 4, wb_change_type(c), -1, SQLITE_STATIC);
     bind_text(st, 5, c->table ? c->table->schema : (wb_str){NULL, 0});
     bind_text(st, 6, c->table ? c->table->name : (wb_str){NULL, 0});
     code = bind_image(s, 7, JSON_KEY, txn, c, rows ? key_image(s, c) : NULL, err);
     if (!code) code = bind_image(s, 8, JSON_BEFORE, txn, c, rows ? c->before : NULL, err);
-    if (!code) code = bind_image(s, 9, JSON_AFTER, txn, c, rows ? c->after : NULL, err);
+    if (!code && c->op == WB_DDL)
+        code = bind_ddl(s, 9, JSON_AFTER, txn, c, err);
+    else if (!code)
+        code = bind_image(s, 9, JSON_AFTER, txn, c, rows ? c->after : NULL, err);
     if (code) return code;
     sqlite3_bind_int64(st, 10, (int64_t)c->place);
     rc = sqlite3_step(st);
