@@ -94,6 +94,15 @@ wb_code pg_fail_result(pg_link *l, const PGresult *res, const char *why, wb_erro
     return c->code;
 }
 
+/* Poolers refuse what replication and our session settings need, each in its own words. */
+static wb_code fail_pooler(const char *which, const char *text, wb_error *err)
+{
+    wb_fail(err, WB_E_CONFIG, WB_NEVER,
+            "What answers at this address is a connection pooler (%s), not PostgreSQL itself: %s.", which, text);
+    wb_hint(err, "Replication cannot go through a pooler: give the server's own address and port in `url`.");
+    return WB_E_CONFIG;
+}
+
 /* A connection that could not be made. */
 static wb_code fail_connect(PGconn *pg, wb_error *err)
 {
@@ -101,14 +110,8 @@ static wb_code fail_connect(PGconn *pg, wb_error *err)
     const char *raw = PQerrorMessage(pg);
     pg_sqlstate_in(raw, state);
     pg_clean_text(pg, raw, text, sizeof text);
-    if (strstr(raw, "unsupported startup parameter")) {
-        wb_fail(err, WB_E_CONFIG, WB_NEVER,
-                "What answers at this address is a connection pooler (pgbouncer), not "
-                "PostgreSQL itself: %s.",
-                text);
-        wb_hint(err, "Replication cannot go through a pooler: give the server's own address and port in `url`.");
-        return WB_E_CONFIG;
-    }
+    if (strstr(raw, "unsupported startup parameter")) return fail_pooler("pgbouncer", text, err);
+    if (strstr(raw, "RDS Proxy")) return fail_pooler("RDS Proxy", text, err);
     if (PQconnectionNeedsPassword(pg)) {
         wb_fail(err, WB_E_AUTH, WB_NEVER, "PostgreSQL asks for a password, and there is none: %s.", text);
         wb_hint(err, "Set PGPASSWORD, add a line to ~/.pgpass, or write ${file:/run/secrets/...} into the url.");
@@ -242,6 +245,27 @@ static wb_code poll_connect(pg_link *l, long seconds, wb_error *err)
     return WB_OK;
 }
 
+/* A pooler that is told to ignore what it does not know drops our session settings, and values would look different. */
+static wb_code check_pins(pg_link *l, wb_error *err)
+{
+    static const char expected[] = "ISO, YMD|ISO, DMY|ISO, MDY";
+    static const char reset[] = "SET idle_session_timeout = 0; ", reset17[] = "SET transaction_timeout = 0; ";
+    wb_out sql = {0};
+    PGresult *res;
+    if (l->version >= 140000) wb_out_z(&sql, reset);
+    if (l->version >= 170000) wb_out_z(&sql, reset17);
+    wb_out_z(&sql, "SELECT current_setting('IntervalStyle') || ' ' || current_setting('TimeZone') || ' ' ||"
+                   " current_setting('extra_float_digits') || ' ' || current_setting('bytea_output') || ' ' ||"
+                   " current_setting('search_path'), current_setting('DateStyle')");
+    wb_code code = pg_query(l, "for its session settings", pg_out_z(&sql), &res, err);
+    wb_out_fini(&sql);
+    if (code != WB_OK) return code;
+    bool fine = PQntuples(res) && strcmp(PQgetvalue(res, 0, 0), "postgres UTC 3 hex pg_catalog") == 0 &&
+                strstr(expected, PQgetvalue(res, 0, 1));
+    PQclear(res);
+    return fine ? WB_OK : fail_pooler("pgbouncer or the like", "it does not pass on our session settings", err);
+}
+
 static wb_code after_connect(pg_link *l, wb_error *err)
 {
     (void)PQsetErrorVerbosity(l->pg, PQERRORS_DEFAULT);
@@ -251,10 +275,70 @@ static wb_code after_connect(pg_link *l, wb_error *err)
                 l->version / 10000);
         return WB_E_UNSUPPORTED;
     }
-    if (l->version >= 170000)
-        return pg_do(l, "to set timeouts", "SET idle_session_timeout = 0; SET transaction_timeout = 0", err);
-    if (l->version >= 140000) return pg_do(l, "to set timeouts", "SET idle_session_timeout = 0", err);
-    return WB_OK;
+    return check_pins(l, err);
+}
+
+/* What one address says to the parameters that all have in common. */
+static wb_code try_host(pg_link *l, const params *common, const pg_hosts *hosts, size_t i, wb_error *err)
+{
+    params p = *common;
+    if (hosts && hosts->host[i]) add(&p, "host", hosts->host[i]);
+    if (hosts && hosts->addr[i]) add(&p, "hostaddr", hosts->addr[i]);
+    if (hosts && hosts->port[i]) add(&p, "port", hosts->port[i]);
+    if (p.failed) return wb_fail(err, WB_E_CONFIG, WB_NEVER, "The url has too many parameters.");
+    l->pg = PQconnectStartParams(p.key, p.value, 0);
+    if (!l->pg) return pg_nomem(err);
+    (void)PQsetErrorVerbosity(l->pg, PQERRORS_VERBOSE);
+    (void)PQsetNoticeReceiver(l->pg, on_notice, l);
+    if (PQstatus(l->pg) == CONNECTION_BAD) return fail_connect(l->pg, err);
+    return poll_connect(l, p.timeout, err);
+}
+
+/* One after the other, the one that was fine last first. Each has all of connect_timeout. */
+static wb_code try_hosts(pg_link *l, const params *common, const pg_hosts *hosts, wb_error *err)
+{
+    char all[400] = "";
+    size_t first = atomic_load_explicit(&l->s->good_host, memory_order_relaxed), said = 0;
+    bool again = false;
+    wb_error last;
+    for (size_t k = 0; k < hosts->n; k++) {
+        size_t i = (first + k) % hosts->n;
+        wb_error_reset(&last);
+        wb_code code = try_host(l, common, hosts, i, &last);
+        if (code == WB_OK) {
+            if (i != first) wb_host_log(l->h, WB_LOG_INFO, "connected to %s", hosts->host[i] ? hosts->host[i] : "?");
+            atomic_store_explicit(&l->s->good_host, i, memory_order_relaxed);
+            return WB_OK;
+        }
+        pg_link_close(l);
+        if (code == WB_E_STOPPED) return pg_fail_stopped(err);
+        again = again || last.next == WB_RECONNECT || last.next == WB_RETRY;
+        int n = snprintf(all + said, sizeof all - said, "%s%s:%s: %s", said ? " " : "",
+                         hosts->host[i] ? hosts->host[i] : hosts->addr[i], hosts->port[i] ? hosts->port[i] : "5432",
+                         last.message);
+        said = WB_MIN(said + (size_t)WB_MAX(n, 0), sizeof all - 1);
+    }
+    wb_fail(err, again ? WB_E_NET : last.code, again ? WB_RECONNECT : last.next,
+            "None of the %zu servers of the url can be used. %s", hosts->n, all);
+    wb_hint(err, "One of them must run and be the primary (or what target_session_attrs in the url asks for).");
+    return err ? err->code : WB_E_NET;
+}
+
+/* Several hosts whose order is ours to keep; prefer-standby is libpq's own art. */
+static bool takes_turns(const PQconninfoOption *given, pg_hosts *hosts)
+{
+    const char *v[4] = {NULL};
+    static const char *const names[4] = {"host", "hostaddr", "port", "target_session_attrs"};
+    for (const PQconninfoOption *o = given; o->keyword; o++)
+        for (size_t i = 0; i < 4; i++)
+            if (strcmp(o->keyword, names[i]) == 0) v[i] = o->val;
+    if (v[3] && strcmp(v[3], "prefer-standby") == 0) return false;
+    return pg_hosts_split(v[0], v[1], v[2], hosts) && hosts->n > 1;
+}
+
+static bool names_a_host(const char *key)
+{
+    return strcmp(key, "host") == 0 || strcmp(key, "hostaddr") == 0 || strcmp(key, "port") == 0;
 }
 
 static wb_code start_connect(pg_link *l, pg_role role, const PQconninfoOption *given, wb_error *err)
@@ -262,9 +346,12 @@ static wb_code start_connect(pg_link *l, pg_role role, const PQconninfoOption *g
     pg_source *s = l->s;
     char app[128], options[1024];
     params p = {.timeout = CONNECT_SECONDS};
+    pg_hosts hosts;
+    bool turns = takes_turns(given, &hosts);
     const char *user_options = "", *timeout = NULL;
+    if (turns) add(&p, "target_session_attrs", "primary"); /* the url's own comes later and wins */
     for (const PQconninfoOption *o = given; o->keyword; o++) {
-        if (!o->val) continue;
+        if (!o->val || (turns && names_a_host(o->keyword))) continue;
         if (strcmp(o->keyword, "options") == 0) user_options = o->val;
         if (strcmp(o->keyword, "connect_timeout") == 0) timeout = o->val;
         if (!ours(o->keyword) && !(s->tail && strcmp(o->keyword, "application_name") == 0)) add(&p, o->keyword, o->val);
@@ -281,13 +368,8 @@ static wb_code start_connect(pg_link *l, pg_role role, const PQconninfoOption *g
     add(&p, s->tail ? "application_name" : "fallback_application_name", app);
     if (role == PG_REPLICATION) add(&p, "replication", "database");
     add_defaults(&p, given);
-    if (p.failed) return wb_fail(err, WB_E_CONFIG, WB_NEVER, "The url has too many parameters.");
-    l->pg = PQconnectStartParams(p.key, p.value, 0);
-    if (!l->pg) return pg_nomem(err);
-    (void)PQsetErrorVerbosity(l->pg, PQERRORS_VERBOSE);
-    (void)PQsetNoticeReceiver(l->pg, on_notice, l);
-    if (PQstatus(l->pg) == CONNECTION_BAD) return fail_connect(l->pg, err);
-    return poll_connect(l, timeout_of(timeout), err);
+    p.timeout = timeout_of(timeout);
+    return turns ? try_hosts(l, &p, &hosts, err) : try_host(l, &p, NULL, 0, err);
 }
 
 wb_code pg_link_open(pg_link *l, pg_source *s, wb_host *h, pg_role role, wb_error *err)

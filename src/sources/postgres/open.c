@@ -15,15 +15,28 @@ static wb_code check_wal_level(pg_source *s, wb_error *err)
 {
     PGresult *res;
     if (s->snapshot_mode == PG_SNAP_ONLY) return WB_OK;
-    wb_code code = pg_query(&s->side, "for its settings", "SELECT current_setting('wal_level')", &res, err);
+    wb_code code =
+        pg_query(&s->side, "for its settings", "SELECT current_setting('wal_level'), pg_is_in_recovery()", &res, err);
     if (code != WB_OK) return code;
+    s->in_recovery = PQgetvalue(res, 0, 1)[0] == 't';
     if (strcmp(PQgetvalue(res, 0, 0), "logical") != 0) {
         code = wb_fail(err, WB_E_CONFIG, WB_NEVER,
                        "The server's wal_level is %s; its log must be written with 'logical'.", PQgetvalue(res, 0, 0));
-        wb_hint(err, "Run ALTER SYSTEM SET wal_level = 'logical'; as a superuser, then restart the server.");
+        wb_hint(err, "Run ALTER SYSTEM SET wal_level = 'logical'; as a superuser, then restart the server. A managed "
+                     "service has a setting of its own for it; `walbrook check` names it.");
     }
     PQclear(res);
     return code;
+}
+
+/* In the minutes of a failover the address may lead to a standby that is not promoted yet: worth another try. */
+static wb_code check_standby(pg_source *s, bool again, wb_error *err)
+{
+    if (!s->in_recovery || s->side.version >= 160000) return WB_OK;
+    wb_fail(err, WB_E_SERVER, again ? WB_RECONNECT : WB_NEVER,
+            "This server is a standby; before PostgreSQL 16 only a primary decodes its log.");
+    wb_hint(err, "Use the primary's address, or all of them: postgres://user@one,two/database finds the primary.");
+    return WB_E_SERVER;
 }
 
 /* Where the server left the timeline `old`: its history names one line a branch, "1\t0/5000000\treason". */
@@ -91,10 +104,12 @@ static wb_code identify(pg_source *s, pg_lsn pos, wb_error *err)
     return code;
 }
 
-static wb_code connect_both(pg_source *s, wb_error *err)
+static wb_code connect_both(pg_source *s, bool again, wb_error *err)
 {
     wb_code code = pg_link_open(&s->side, s, s->host, PG_SQL, err);
     if (code == WB_OK) code = check_wal_level(s, err);
+    if (code == WB_OK) code = check_standby(s, again, err);
+    if (code == WB_OK) code = pg_failover_check(s, s->side.version, err);
     if (code == WB_OK && s->snapshot_mode != PG_SNAP_ONLY)
         code = pg_link_open(&s->repl, s, s->host, PG_REPLICATION, err);
     if (code == WB_E_AUTH) wb_hint(err, "The user needs LOGIN and REPLICATION: ALTER ROLE name WITH REPLICATION;");
@@ -112,27 +127,43 @@ typedef struct plan {
     bool snapshot;  /* for s->fresh                                               */
 } plan;
 
+static wb_code check_kind(const pg_source *s, const pg_slot *slot, wb_error *err)
+{
+    const char *name = s->names.slot, *database = PQdb(s->side.pg);
+    if (!slot->logical || !slot->ours_plugin) {
+        wb_fail(err, WB_E_CONFIG, WB_NEVER, "The replication slot %s is not a logical slot of pgoutput (%s).", name,
+                slot->logical ? slot->plugin : "physical");
+        wb_hint(err,
+                "A slot keeps its plugin for life: name another one in `slot`, or leave it out and let Walbrook make "
+                "its own.");
+        return WB_E_CONFIG;
+    }
+    if (database && strcmp(slot->database, database) != 0)
+        return wb_fail(err, WB_E_CONFIG, WB_NEVER,
+                       "The replication slot %s belongs to the database %s, the url says %s.", name, slot->database,
+                       database);
+    return WB_OK;
+}
+
 static wb_code check_slot(pg_source *s, const plan *p, wb_error *err)
 {
     const pg_slot *slot = &p->slot;
     const char *name = s->names.slot;
     char a[PG_LSN_TEXT], b[PG_LSN_TEXT];
-    if (!slot->exists)
-        return pg_gap(s, err,
-                      "The replication slot %s is gone, so the server keeps no log for this pipeline. What was "
-                      "changed after %s is lost to it",
-                      name, pg_lsn_text(p->pos, a));
-    if (!slot->logical || !slot->ours_plugin)
-        return wb_fail(err, WB_E_CONFIG, WB_NEVER, "The replication slot %s is not a logical slot of pgoutput (%s).",
-                       name, slot->logical ? slot->plugin : "physical");
-    if (slot->lost)
-        return pg_gap(s, err,
-                      "The server has given up the replication slot %s (%s): it needed log from %s on, more than "
-                      "max_slot_wal_keep_size keeps",
-                      name, slot->why_lost[0] ? slot->why_lost : slot->wal_status,
-                      pg_lsn_text(p->pos ? p->pos : slot->confirmed, a));
+    if (!slot->exists) return pg_slot_missing(s, slot, p->pos, err);
+    wb_code code = check_kind(s, slot, err);
+    if (code != WB_OK) return code;
+    if (slot->lost) return pg_slot_lost(s, slot, p->pos, err);
     if (!slot->has_confirmed)
         return wb_fail(err, WB_E_SERVER, WB_RECONNECT, "The replication slot %s has no confirmed position yet.", name);
+    if (slot->synced && s->in_recovery) {
+        wb_fail(
+            err, WB_E_SERVER, WB_RECONNECT,
+            "The replication slot %s is the copy that this standby keeps; it can be used once the server is promoted.",
+            name);
+        wb_hint(err, "Use the primary's address, or all of them: postgres://user@one,two/database finds the primary.");
+        return WB_E_SERVER;
+    }
     if (slot->active) return pg_slot_active(slot, name, err);
     if (p->pos && slot->confirmed > p->pos)
         return pg_gap(s, err,
@@ -148,9 +179,41 @@ static wb_code check_slot(pg_source *s, const plan *p, wb_error *err)
     return WB_OK;
 }
 
-static wb_code check_strange_slot(pg_source *s, const plan *p, wb_error *err)
+/* A slot that somebody else made and read: from where that one stopped, not from where we begin to look. */
+static wb_code adopt(pg_source *s, plan *p, wb_error *err)
 {
-    if (s->names.slot_named || !s->create_slot) return check_slot(s, p, err);
+    char a[PG_LSN_TEXT], b[PG_LSN_TEXT];
+    pg_lsn told = 0;
+    if (s->slot_position && !pg_lsn_parse(wb_str_of(s->slot_position), &told)) {
+        wb_fail(err, WB_E_CONFIG, WB_NEVER, "slot_position is '%.40s', which is not an LSN.", s->slot_position);
+        wb_hint(err, "It looks like 0/16B3748.");
+        return WB_E_CONFIG;
+    }
+    wb_code code = check_slot(s, p, err);
+    if (code != WB_OK) return code;
+    if (told && told < p->slot.confirmed)
+        return pg_gap(s, err,
+                      "The replication slot %s begins at %s, and slot_position says that only changes up to %s were "
+                      "read: %llu bytes of log between are lost",
+                      s->names.slot, pg_lsn_text(p->slot.confirmed, a), pg_lsn_text(told, b),
+                      (unsigned long long)(p->slot.confirmed - told));
+    if (told > p->slot.log_end) {
+        wb_fail(err, WB_E_CONFIG, WB_NEVER, "slot_position is %s, and this server's log ends at %s.",
+                pg_lsn_text(told, a), pg_lsn_text(p->slot.log_end, b));
+        wb_hint(err, "It is a position of another server, or of this one before it was upgraded.");
+        return WB_E_CONFIG;
+    }
+    p->slot.confirmed = WB_MAX(p->slot.confirmed, told);
+    wb_host_log(s->host, WB_LOG_INFO,
+                "takes over the replication slot %s at %s; it was not made by this pipeline, and "
+                "`drop` will leave it",
+                s->names.slot, pg_lsn_text(p->slot.confirmed, a));
+    return WB_OK;
+}
+
+static wb_code check_strange_slot(pg_source *s, plan *p, wb_error *err)
+{
+    if (s->names.slot_named || !s->create_slot) return adopt(s, p, err);
     wb_fail(err, WB_E_STATE, WB_NEVER,
             "The replication slot %s exists, but the state of this pipeline knows nothing of it.", s->names.slot);
     wb_hint(err,
@@ -166,11 +229,16 @@ static wb_code make_plan(pg_source *s, plan *p, wb_error *err)
     wb_code code = pg_slot_look(&s->side, s->names.slot, &p->slot, err);
     if (code == WB_OK) code = pg_state_get(s, "slot", made, sizeof made, err);
     if (code == WB_OK) code = pg_state_get(s, "making_slot", making, sizeof making, err);
+    if (code == WB_OK) code = pg_slot_release(s, &s->side, s->names.slot, &p->slot, err);
     if (code != WB_OK) return code;
     bool copies = s->snapshot_mode != PG_SNAP_NEVER;
     p->slot_ours = strcmp(made, s->names.slot) == 0 || strcmp(making, s->names.slot) == 0;
     p->snapshot = copies && s->fresh;
-    if (p->pos) return check_slot(s, p, err);
+    if (p->pos) {
+        code = check_slot(s, p, err);
+        bool ours = p->slot_ours || s->failover == PG_FAILOVER_ON;
+        return code == WB_OK && ours && !s->tail ? pg_slot_set_failover(s, &p->slot, err) : code;
+    }
     bool keep = p->slot.exists && (!p->slot_ours || (!copies && !p->slot.lost && strcmp(making, s->names.slot) != 0));
     p->first = !keep;
     if (keep) return p->slot_ours ? check_slot(s, p, err) : check_strange_slot(s, p, err);
@@ -304,7 +372,7 @@ static wb_code begin_session(pg_source *s, const wb_resume *resume, wb_error *er
     plan p = {.pos = s->tail ? 0 : pg_pos_lsn(resume->pos)};
     if (s->tail && resume->again)
         wb_host_log(s->host, WB_LOG_WARN, "connects again; changes made meanwhile are not shown");
-    wb_code code = connect_both(s, err);
+    wb_code code = connect_both(s, p.pos || resume->again, err);
     if (code == WB_OK && s->tail) code = pg_tail_clean(s, &s->side, err);
     if (code == WB_OK) code = load_tables(s, err);
     if (code == WB_OK && s->snapshot_mode == PG_SNAP_ONLY) return snapshot_only(s, err);

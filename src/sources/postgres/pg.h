@@ -16,6 +16,7 @@
 #include "walbrook/plugin.h"
 #include "wire.h"
 
+typedef enum pg_failover { PG_FAILOVER_AUTO, PG_FAILOVER_ON, PG_FAILOVER_OFF } pg_failover;
 typedef enum pg_snapshot_mode { PG_SNAP_INITIAL, PG_SNAP_NEVER, PG_SNAP_ONLY, PG_SNAP_WHEN_NEEDED } pg_snapshot_mode;
 
 typedef struct pg_source pg_source;
@@ -56,6 +57,16 @@ wb_code pg_do(pg_link *l, const char *why, const char *sql, wb_error *err) WB_MU
 wb_code pg_fail_result(pg_link *l, const PGresult *res, const char *why, wb_error *err);
 /* libpq's text on one line without password. */
 void pg_clean_text(const PGconn *pg, const char *text, char *out, size_t cap);
+
+/* hosts.c: the hosts of a url that names several, one by one; n is 1 when it does not. Pure. */
+enum { PG_HOSTS = 16 };
+typedef struct pg_hosts {
+    size_t n;
+    const char *host[PG_HOSTS], *addr[PG_HOSTS], *port[PG_HOSTS]; /* NULL: not given */
+    char text[3][1024];
+} pg_hosts;
+/* false: too many or too long, or their numbers do not fit. Any may be NULL. */
+bool pg_hosts_split(const char *hosts, const char *addrs, const char *ports, pg_hosts *out);
 
 /* SQL text: "quoted ""name""", 'literal'. */
 void pg_put_ident(wb_out *o, wb_str name);
@@ -175,20 +186,30 @@ wb_code pg_pub_drop(pg_link *l, const pg_names *names, void (*say)(void *arg, co
 
 typedef struct pg_slot {
     bool exists, active, lost, temporary, logical, ours_plugin, two_phase, has_confirmed;
+    bool failover, synced; /* 17 and newer; synced: a copy of the primary's */
     int active_pid;
     pg_lsn restart, confirmed;
+    pg_lsn log_end;     /* of the server, slot or not */
     int64_t held, safe; /* bytes; safe -1: no limit */
     char wal_status[16], database[PG_NAME], plugin[PG_NAME], why_lost[64];
 } pg_slot;
 wb_code pg_slot_look(pg_link *l, const char *name, pg_slot *out, wb_error *err) WB_MUST;
-/* On the replication connection. *snapshot (cap PG_NAME) "" when none was asked for. */
+wb_code pg_slot_drop(pg_link *l, const char *name, wb_error *err) WB_MUST;
+wb_code pg_slot_active(const pg_slot *slot, const char *name, wb_error *err);
+/* Which of the server's processes streams to us: into the state. On s->repl, before the stream. */
+wb_code pg_walsender_remember(pg_source *s, wb_error *err) WB_MUST;
+/* A slot that only a dead, or sleeping, run of this pipeline still uses is freed; *slot looks again. */
+wb_code pg_slot_release(pg_source *s, pg_link *l, const char *name, pg_slot *slot, wb_error *err) WB_MUST;
+/* The log after our position is gone: code and next by the snapshot mode; with the size where it is known. */
+wb_code pg_gap(const pg_source *s, wb_error *err, const char *fmt, ...) WB_PRINTF(3, 4);
+wb_code pg_slot_missing(const pg_source *s, const pg_slot *slot, pg_lsn pos, wb_error *err);
+wb_code pg_slot_lost(const pg_source *s, const pg_slot *slot, pg_lsn pos, wb_error *err);
+/* slot_make.c. On the replication connection. *snapshot (cap PG_NAME) "" when none was asked for. */
 wb_code pg_slot_create(pg_source *s, pg_link *repl, const char *name, bool temporary, bool export, pg_lsn *point,
                        char *snapshot, wb_error *err) WB_MUST;
-/* Bytes of log between two places. */
-wb_code pg_slot_drop(pg_link *l, const char *name, wb_error *err) WB_MUST;
-/* The log after `pos` is gone: code and next by the snapshot mode, with the size. */
-wb_code pg_gap(const pg_source *s, wb_error *err, const char *fmt, ...) WB_PRINTF(3, 4);
-wb_code pg_slot_active(const pg_slot *slot, const char *name, wb_error *err);
+wb_code pg_failover_check(const pg_source *s, int version, wb_error *err) WB_MUST;
+/* As the option says; on s->repl, while nobody uses the slot. */
+wb_code pg_slot_set_failover(pg_source *s, const pg_slot *slot, wb_error *err) WB_MUST;
 
 /* ---------------------------------------------------------------- state.c: small facts that are remembered */
 
@@ -227,14 +248,16 @@ struct pg_source {
     /* options */
     const char *url;
     wb_list table_list;
-    const char *slot_option, *publication_option;
-    int snapshot_mode;
+    const char *slot_option, *publication_option, *slot_position;
+    int snapshot_mode, failover;
     bool streaming, create_slot, create_publication, tail, messages;
     int64_t spool_limit, heartbeat_ms, status_interval_ms;
 
     /* any thread */
     atomic_bool interrupted;
     atomic_ullong tip_wanted; /* `--until now` waits for it */
+    atomic_size_t good_host;  /* of several in the url: the one that was fine last */
+    atomic_int slot_alarm;    /* what the log has said of the slot: status.c */
 
     /* for the life of the process */
     bool streaming_off; /* the spool had no room */
@@ -257,8 +280,9 @@ struct pg_source {
     bool replay_pending; /* the record waits for a batch */
     pg_oidset unwanted;
     pg_snap snap;
-    pg_lsn start; /* of the stream */
-    bool started; /* START_REPLICATION was answered */
+    pg_lsn start;     /* of the stream */
+    bool started;     /* START_REPLICATION was answered */
+    bool in_recovery; /* the server is a standby */
     bool in_stream;
     uint32_t stream_xid;
 

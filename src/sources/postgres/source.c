@@ -16,6 +16,13 @@ static const wb_choice snapshot_modes[] = {
     {NULL, 0, NULL},
 };
 
+static const wb_choice failover_modes[] = {
+    {"auto", PG_FAILOVER_AUTO, "yes where the server can, for slots that this pipeline made"},
+    {"on", PG_FAILOVER_ON, "yes, also for a slot that was there before; refused where the server can't"},
+    {"off", PG_FAILOVER_OFF, "no"},
+    {NULL, 0, NULL},
+};
+
 static const wb_option options[] = {
     {.name = "url",
      .type = WB_OPT_STRING,
@@ -23,7 +30,8 @@ static const wb_option options[] = {
      .flags = WB_OPT_REQUIRED | WB_OPT_URL,
      .brief = "Where the database is",
      .detail = "A libpq URI or a list of key=value. The password may come from PGPASSWORD or ~/.pgpass instead. TLS: "
-               "sslmode=verify-full and sslrootcert. Give the server itself, not a pooler.",
+               "sslmode=verify-full and sslrootcert. Give the server itself, not a pooler. Several hosts, "
+               "a,b: they are tried in turn until one is the primary.",
      .example = "postgres://walbrook@db.internal/shop?sslmode=verify-full"},
     {.name = "tables",
      .type = WB_OPT_LIST,
@@ -53,6 +61,23 @@ static const wb_option options[] = {
                "row filters. Tables without replica identity go into a second one, NAME_insert, that publishes inserts "
                "and truncates only.",
      .example = "shop_pub"},
+    {.name = "slot_position",
+     .type = WB_OPT_STRING,
+     .offset = AT(slot_position),
+     .flags = WB_OPT_ADVANCED,
+     .brief = "Where the tool that read the slot before has come to; used at the first start only",
+     .detail =
+         "An LSN: what pg_recvlogical said last, lsn_commit of Debezium's offset. Changes begin right after it. A "
+         "slot that begins later than that is refused with the size of the gap. With snapshot: never.",
+     .example = "0/16B3748"},
+    {.name = "failover",
+     .type = WB_OPT_ENUM,
+     .offset = AT(failover),
+     .flags = WB_OPT_ADVANCED,
+     .def = "auto",
+     .choices = failover_modes,
+     .brief = "Whether standbys keep a copy of the slot, for the day one is promoted",
+     .detail = "PostgreSQL 17 and newer; the standbys need sync_replication_slots. See docs/sources/postgres.md."},
     {.name = "create_slot",
      .type = WB_OPT_BOOL,
      .offset = AT(create_slot),

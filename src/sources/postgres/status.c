@@ -67,7 +67,7 @@ static void say_tables(pg_source *s, pg_link *l, const pg_names *names, const wb
     wb_arena_fini(&a);
 }
 
-static void say_slot(const pg_slot *slot, const pg_names *names, const wb_facts *facts)
+static void say_slot(const pg_slot *slot, const pg_names *names, int version, const wb_facts *facts)
 {
     char lsn[PG_LSN_TEXT];
     facts->text(facts->arg, "slot", names->slot);
@@ -82,6 +82,42 @@ static void say_slot(const pg_slot *slot, const pg_names *names, const wb_facts 
     facts->text(facts->arg, "confirmed_flush_lsn", pg_lsn_text(slot->confirmed, lsn));
     facts->number(facts->arg, "held_bytes", slot->held);
     if (slot->safe >= 0) facts->number(facts->arg, "safe_wal_size", slot->safe);
+    if (version >= 170000) facts->text(facts->arg, "failover", slot->failover ? "on" : "off");
+    if (slot->synced) facts->text(facts->arg, "synced", "yes");
+}
+
+/* How near the slot is to being given up, for the log: said when it gets worse, and when it is well again. */
+enum { SLOT_WELL, SLOT_TIGHT, SLOT_DOOMED, SLOT_LOST };
+
+static int judge(const pg_slot *slot)
+{
+    if (slot->lost) return SLOT_LOST;
+    if (strcmp(slot->wal_status, "unreserved") == 0) return SLOT_DOOMED;
+    return slot->safe >= 0 && slot->held / 4 > slot->safe ? SLOT_TIGHT : SLOT_WELL; /* a fifth is left */
+}
+
+static void warn_of_slot(pg_source *s, wb_host *h, const pg_slot *slot, const char *name)
+{
+    int now = slot->exists ? judge(slot) : SLOT_WELL;
+    int before = atomic_exchange(&s->slot_alarm, now);
+    if (now == before) return;
+    if (now == SLOT_LOST)
+        wb_host_log(h, WB_LOG_ERROR,
+                    "the server has given up the slot %s (%s): its log is gone, a new snapshot is needed", name,
+                    slot->why_lost[0] ? slot->why_lost : slot->wal_status);
+    else if (now == SLOT_DOOMED)
+        wb_host_log(
+            h, WB_LOG_ERROR,
+            "the slot %s keeps more log (%lld MB) than max_slot_wal_keep_size: the server removes it at its next "
+            "checkpoint unless this pipeline catches up; raise the setting now (it needs no restart)",
+            name, (long long)(slot->held >> 20));
+    else if (now == SLOT_TIGHT)
+        wb_host_log(h, WB_LOG_WARN,
+                    "the slot %s keeps %lld MB of log; after %lld MB more the server may remove it "
+                    "(max_slot_wal_keep_size), which costs a new snapshot",
+                    name, (long long)(slot->held >> 20), (long long)(slot->safe >> 20));
+    else
+        wb_host_log(h, WB_LOG_INFO, "the slot %s is far from max_slot_wal_keep_size again", name);
 }
 
 static wb_code say_server(pg_link *l, wb_pos settled, const wb_facts *facts, wb_error *err)
@@ -116,7 +152,8 @@ wb_code pg_status(void *ctx, wb_host *h, wb_pos settled, const wb_facts *facts, 
     if (code == WB_OK) code = say_server(&l, settled, facts, err);
     if (code == WB_OK && s->snapshot_mode != PG_SNAP_ONLY && !s->tail) {
         code = pg_slot_look(&l, names.slot, &slot, err);
-        if (code == WB_OK) say_slot(&slot, &names, facts);
+        if (code == WB_OK) say_slot(&slot, &names, l.version, facts);
+        if (code == WB_OK) warn_of_slot(s, h, &slot, names.slot);
         if (code == WB_OK) say_tables(s, &l, &names, facts);
     }
     pg_link_close(&l);
@@ -125,8 +162,8 @@ wb_code pg_status(void *ctx, wb_host *h, wb_pos settled, const wb_facts *facts, 
 
 /* ---------------------------------------------------------------- drop */
 
-static wb_code drop_slot(pg_link *l, const pg_names *names, bool ours, void (*say)(void *arg, const char *line),
-                         void *arg, wb_error *err)
+static wb_code drop_slot(pg_source *s, pg_link *l, const pg_names *names, bool ours,
+                         void (*say)(void *arg, const char *line), void *arg, wb_error *err)
 {
     pg_slot slot;
     char line[200];
@@ -137,7 +174,9 @@ static wb_code drop_slot(pg_link *l, const pg_names *names, bool ours, void (*sa
         say(arg, line);
         return WB_OK;
     }
-    if (slot.active) return pg_slot_active(&slot, names->slot, err);
+    code = pg_slot_release(s, l, names->slot, &slot, err);
+    if (code == WB_OK && slot.active) code = pg_slot_active(&slot, names->slot, err);
+    if (code != WB_OK) return code;
     code = pg_slot_drop(l, names->slot, err);
     (void)snprintf(line, sizeof line, "slot %s dropped", names->slot);
     if (code == WB_OK) say(arg, line);
@@ -157,7 +196,7 @@ wb_code pg_drop(void *ctx, wb_host *h, void (*say)(void *arg, const char *line),
     if (code == WB_OK) code = pg_link_open(&l, s, h, PG_SQL, err);
     if (code == WB_OK) {
         bool ours = !names.slot_named || strcmp(slot, names.slot) == 0 || strcmp(making, names.slot) == 0;
-        code = drop_slot(&l, &names, ours, say, arg, err);
+        code = drop_slot(s, &l, &names, ours, say, arg, err);
     }
     if (code == WB_OK) code = pg_pub_drop(&l, &names, say, arg, err);
     pg_link_close(&l);

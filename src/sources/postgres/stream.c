@@ -43,6 +43,7 @@ wb_code pg_stream_start(pg_source *s, pg_lsn from, wb_error *err)
     wb_out sql = {0};
     PGresult *res;
     wb_code code = read_timeout(s, err);
+    if (code == WB_OK) code = pg_walsender_remember(s, err);
     if (code != WB_OK) return code;
     wb_out_z(&sql, "START_REPLICATION SLOT ");
     pg_put_ident_z(&sql, s->names.slot);
@@ -75,10 +76,7 @@ static wb_code judge_end(pg_source *s, wb_error *err)
     bool asked = !pg_link_dead(&s->side) && pg_slot_look(&s->side, s->names.slot, &slot, &ignored) == WB_OK;
     if (asked && slot.lost) {
         wb_error_reset(err);
-        return pg_gap(s, err,
-                      "The server has removed the log that the slot %s still needed (%s), because it was behind by "
-                      "more than max_slot_wal_keep_size",
-                      s->names.slot, slot.why_lost[0] ? slot.why_lost : "wal_removed");
+        return pg_slot_lost(s, &slot, s->settled, err);
     }
     if (err && err->next == WB_RETRY) err->next = WB_RECONNECT; /* this stream is over */
     return err ? err->code : WB_E_NET;
