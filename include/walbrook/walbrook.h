@@ -23,18 +23,22 @@ WB_API const char *wb_pipeline_name(const wb_pipeline *p);
 
 /* Called from any of the pipeline's threads. Default: silent. Before run. */
 WB_API void wb_pipeline_on_log(wb_pipeline *p, wb_log_level level,
-                               void (*fn)(void *arg, wb_log_level level, const char *part, const char *text), void *arg);
+                               void (*fn)(void *arg, wb_log_level level, const char *part, const char *text),
+                               void *arg);
 /* Progress of a snapshot; any thread. table "" at the end. total < 0: not known. */
-WB_API void wb_pipeline_on_progress(wb_pipeline *p, void (*fn)(void *arg, const char *table, int64_t rows, int64_t total),
-                                    void *arg);
+WB_API void wb_pipeline_on_progress(wb_pipeline *p,
+                                    void (*fn)(void *arg, const char *table, int64_t rows, int64_t total), void *arg);
 
-typedef enum wb_run_flags { WB_RUN_UNTIL_NOW = 1 } wb_run_flags;
+typedef enum wb_run_flags {
+    WB_RUN_UNTIL_NOW = 1,
+    WB_RUN_STANDBY = 2 /* another process runs it: wait for its end, then take over */
+} wb_run_flags;
 typedef struct wb_run_options {
     uint32_t flags;
     const char *const *forget;     /* NULL-ended: targets that the file names no more            */
     const char *const *accept;     /* NULL-ended: targets whose own stand is believed            */
     const char *const *resnapshot; /* NULL-ended: targets that start from nothing               */
-    void (*ready)(void *arg);      /* the source is open and every target too; may be NULL       */
+    void (*ready)(void *arg);      /* the source is open and every target too, or it stands by; may be NULL */
     void *arg;
 } wb_run_options;
 

@@ -9,6 +9,7 @@
 
 static const cli_option run_options[] = {
     {"until", CLI_VALUE, "now", "end when what was committed at the start has arrived everywhere"},
+    {"standby", CLI_FLAG, NULL, "while another process runs the pipeline: wait for its end, then take over"},
     {"forget", CLI_MANY, "NAME", "a target that the file names no more: drop its checkpoint"},
     {"accept", CLI_MANY, "NAME", "a target whose own stand differs from the state: believe it"},
     {"resnapshot", CLI_MANY, "NAME", "begin this target again from nothing, with a snapshot"},

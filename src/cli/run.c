@@ -8,6 +8,8 @@ int cli_run(const cli_args *a)
 {
     const char *until = cli_value(a, "until");
     if (until && strcmp(until, "now") != 0) return cli_usage_error("--until knows one word: now.");
+    bool standby = cli_flag(a, "standby");
+    if (until && standby) return cli_usage_error("--standby is for runs without an end; --until now has one.");
     bool named = cli_value(a, "forget") || cli_value(a, "accept") || cli_value(a, "resnapshot");
     if (named && a->nwords > 1)
         return cli_usage_error("--forget, --accept and --resnapshot go with one pipeline file: they name its targets.");
@@ -19,8 +21,10 @@ int cli_run(const cli_args *a)
                **resnapshot = cli_values(a, "resnapshot");
     for (size_t i = 0; i < a->nwords; i++) {
         jobs[i].file = a->words[i];
-        jobs[i].options = (wb_run_options){
-            .flags = until ? WB_RUN_UNTIL_NOW : 0, .forget = forget, .accept = accept, .resnapshot = resnapshot};
+        jobs[i].options = (wb_run_options){.flags = (until ? WB_RUN_UNTIL_NOW : 0) | (standby ? WB_RUN_STANDBY : 0),
+                                           .forget = forget,
+                                           .accept = accept,
+                                           .resnapshot = resnapshot};
     }
     code = cli_run_jobs(jobs, a->nwords);
     free(forget);

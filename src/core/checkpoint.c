@@ -28,10 +28,11 @@ wb_code wb_checkpoint(wb_pipeline *p, wb_error *err)
 {
     wb_target_state *news[64];
     size_t n = 0;
-    wb_code rc = WB_OK;
+    wb_code rc;
     for (size_t i = 0; i < p->nlanes; i++)
         if (wb_lane_news(&p->lanes[i], &p->saving[i])) news[n++] = &p->saving[i];
-    if (n) rc = wb_state_save_targets(p->state, (const wb_target_state *const *)news, n, err);
+    rc = n ? wb_state_save_targets(p->state, (const wb_target_state *const *)news, n, err)
+           : wb_state_check(p->state, err);
     if (rc != WB_OK) {
         for (size_t i = 0; i < p->nlanes; i++) {
             pthread_mutex_lock(&p->lanes[i].mutex);

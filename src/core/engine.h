@@ -57,9 +57,9 @@ typedef struct wb_entry {
 
 typedef enum wb_lane_state {
     WB_LANE_RUNNING,
-    WB_LANE_DOWN,   /* closed, tries to open again: what it lacks comes from the source later */
-    WB_LANE_READY,  /* open again, waits for the source to reopen at its checkpoint           */
-    WB_LANE_FAILED  /* for good                                                               */
+    WB_LANE_DOWN,  /* closed, tries to open again: what it lacks comes from the source later */
+    WB_LANE_READY, /* open again, waits for the source to reopen at its checkpoint           */
+    WB_LANE_FAILED /* for good                                                               */
 } wb_lane_state;
 
 struct wb_lane {
@@ -73,7 +73,7 @@ struct wb_lane {
 
     pthread_mutex_t mutex; /* guards all below down to the blank line */
     pthread_cond_t cond;
-    wb_entry *entries;     /* circular */
+    wb_entry *entries; /* circular */
     size_t cap;
     uint64_t head, next, tail; /* tickets: oldest unanswered, next to write, next to issue */
     _Atomic(wb_lane_state) state;
@@ -85,14 +85,14 @@ struct wb_lane {
     wb_target_state known; /* checkpoint, last, reset: what state.db gets */
     bool dirty;            /* known differs from state.db */
     int64_t down_since, answered_us, done_commit_us;
-    uint64_t answered;     /* answers so far: progress */
+    uint64_t answered; /* answers so far: progress */
     bool slow_said, fresh, accept;
-    bool again;            /* --resnapshot: what the target says of itself does not count */
-    atomic_bool finished;  /* its thread is through */
+    bool again;           /* --resnapshot: what the target says of itself does not count */
+    atomic_bool finished; /* its thread is through */
 
-    bool inside;           /* source thread: what was issued last ends inside a transaction that the target has begun */
-    wb_kept issued;        /* source thread: the stand of the last entry issued; main before threads start */
-    atomic_bool waiting;   /* nothing to do */
+    bool inside;         /* source thread: what was issued last ends inside a transaction that the target has begun */
+    wb_kept issued;      /* source thread: the stand of the last entry issued; main before threads start */
+    atomic_bool waiting; /* nothing to do */
     atomic_ullong changes, transactions, retries;
     atomic_llong busy_since; /* monotonic µs: inside write or flush since; 0: not */
     atomic_bool open_called;
@@ -153,18 +153,19 @@ struct wb_pipeline {
     atomic_bool source_ended;
     bool source_failed, source_open;
     wb_error source_error;
-    wb_kept settled;       /* every checkpoint, durably */
-    wb_kept tip;           /* --until now */
+    wb_kept settled; /* every checkpoint, durably */
+    wb_kept tip;     /* --until now */
     bool until_now;
-    char *facts;           /* of the server: JSON members, malloc'd; NULL: not asked yet */
+    bool standby; /* --standby: tries for as long as it takes */
+    char *facts;  /* of the server: JSON members, malloc'd; NULL: not asked yet */
     int64_t held_bytes;
-    wb_kept server_end;    /* where the server's log ended when it was asked */
+    wb_kept server_end; /* where the server's log ended when it was asked */
     char progress_table[200];
     int64_t progress_rows, progress_total;
 
-    atomic_bool reopen;    /* a lane is ready again: the source closes and opens */
-    atomic_bool quit;      /* source thread: leave the loop */
-    atomic_bool finish;    /* source thread: settle, close, end */
+    atomic_bool reopen; /* a lane is ready again: the source closes and opens */
+    atomic_bool quit;   /* source thread: leave the loop */
+    atomic_bool finish; /* source thread: settle, close, end */
     atomic_ullong read_changes, read_transactions, reconnects;
     atomic_llong last_commit_us; /* newest commit handed over */
     atomic_bool running;
@@ -202,6 +203,6 @@ wb_code wb_checkpoint(wb_pipeline *p, wb_error *err) WB_MUST;
 
 /* status.c */
 void wb_status_file(wb_pipeline *p, bool running); /* main thread, once a second */
-void wb_json_text(wb_out *o, const char *z); /* a JSON string with its quotes */
+void wb_json_text(wb_out *o, const char *z);       /* a JSON string with its quotes */
 size_t wb_stand_text(const wb_source *s, wb_stand stand, char *out, size_t cap);
 #endif

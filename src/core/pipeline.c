@@ -37,6 +37,45 @@ static wb_code take_tip(wb_pipeline *p, wb_error *err)
     return rc;
 }
 
+/* A nap of a run that another one keeps waiting. false: asked to stop. */
+static bool wait_a_little(wb_pipeline *p)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += TICK_US * 1000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    pthread_mutex_lock(&p->mutex);
+    if (!p->stop) pthread_cond_timedwait(&p->cond, &p->mutex, &until);
+    p->reload = false;
+    bool go_on = !p->stop;
+    pthread_mutex_unlock(&p->mutex);
+    return go_on;
+}
+
+/* The state's lock; a standby waits for whoever has it. */
+static wb_code open_state(wb_pipeline *p, const wb_run_options *o, wb_error *err)
+{
+    wb_config *c = p->config;
+    int64_t since = wb_mono_us();
+    for (bool said = false;; said = true) {
+        wb_code rc = wb_state_open(p->stateless ? NULL : c->state_dir, c->engine.name, c->source->head.name,
+                                   WB_STATE_RUN, &p->state, err);
+        if (rc == WB_OK && said)
+            wb_log(&p->logger, WB_LOG_WARN, "engine", "the other run has ended: takes over after %.1f s of waiting",
+                   (double)(wb_mono_us() - since) / 1e6);
+        if (rc != WB_E_STATE || err->next != WB_RETRY) return rc;
+        if (!p->standby) {
+            err->next = WB_NEVER;
+            return rc;
+        }
+        if (!said) wb_log(&p->logger, WB_LOG_INFO, "engine", "stands by: %s", err->message);
+        if (!said && o->ready) o->ready(o->arg);
+        wb_error_reset(err);
+        if (!wait_a_little(p)) return WB_E_STOPPED;
+    }
+}
+
 static wb_code prepare(wb_pipeline *p, const wb_run_options *o, wb_error *err)
 {
     wb_config *c = p->config;
@@ -53,8 +92,8 @@ static wb_code prepare(wb_pipeline *p, const wb_run_options *o, wb_error *err)
     p->deliver = wb_deliver_new(p);
     if (!p->deliver) return wb_fail(err, WB_E_NOMEM, WB_NEVER, "out of memory");
     p->blame = 'c';
-    wb_code rc = wb_state_open(p->stateless ? NULL : c->state_dir, c->engine.name, c->source->head.name, WB_STATE_RUN,
-                               &p->state, err);
+    p->standby = o && (o->flags & WB_RUN_STANDBY);
+    wb_code rc = open_state(p, o, err);
     if (rc == WB_OK) rc = wb_state_next_epoch(p->state, &p->epoch, err);
     if (rc != WB_OK) return rc;
     p->blame = 0;
@@ -325,7 +364,7 @@ wb_code wb_pipeline_run(wb_pipeline *p, const wb_run_options *o, wb_error *err)
     if (!p->stateless && p->state) wb_status_file(p, false);
     atomic_store(&p->running, false);
     tidy(p);
-    return rc;
+    return rc == WB_E_STOPPED && !err->code ? WB_OK : rc; /* stopped while it stood by */
 }
 
 void wb_pipeline_stop(wb_pipeline *p, bool now)

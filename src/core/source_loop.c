@@ -100,7 +100,7 @@ static bool go_on(loop *o, const wb_error *err)
         return !quitting(o);
     }
     bool may = err->next == WB_RETRY || err->next == WB_RECONNECT || err->next == WB_RESNAPSHOT;
-    if (may && !o->ever_open && err->next != WB_RESNAPSHOT) {
+    if (may && !o->ever_open && err->next != WB_RESNAPSHOT && !p->standby) {
         /* The first start: a server that is not there is more likely a wrong address. */
         int64_t patience = err->code == WB_E_NET ? 1500 : p->config->engine.patience_ms;
         if (wb_mono_us() - o->first_try > patience * 1000) may = false;
@@ -169,6 +169,7 @@ static wb_code session(loop *o, wb_error *err)
         return WB_OK;
     }
     wb_code rc = where_to_open(o, &resume, &keep, err);
+    if (rc == WB_OK) rc = wb_state_check(p->state, err); /* asleep while another run took over? */
     if (rc == WB_OK) rc = o->source->open(o->ctx, &p->host, &resume, err);
     wb_kept_fini(&keep);
     if (rc == WB_OK) said_open(o);

@@ -2,12 +2,9 @@
 #include "core/state.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <sqlite3.h>
 #include <stdio.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -91,50 +88,7 @@ static wb_code meta_get(wb_state *s, const char *key, char *out, size_t cap, wb_
     return rc == SQLITE_ROW || rc == SQLITE_DONE ? WB_OK : db_fail(s, err, "reading");
 }
 
-/* ---------------------------------------------------------------- open, lock, close */
-
-static wb_code lock_folder(wb_state *s, const char *dir, wb_error *err)
-{
-    char path[4096], text[32] = "";
-    snprintf(path, sizeof path, "%s/lock", dir);
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0) {
-        wb_fail_errno(err, errno, "state: cannot open %s", path);
-        wb_hint(err, "The state folder must be writable; `state:` in the pipeline file says where it is.");
-        return WB_E_STATE;
-    }
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-        ssize_t n = pread(fd, text, sizeof text - 1, 0);
-        text[n > 0 ? n : 0] = 0;
-        close(fd);
-        text[strcspn(text, "\n")] = 0;
-        wb_fail(err, WB_E_STATE, WB_NEVER, "state: another walbrook%s%s runs this pipeline (%s is locked)",
-                text[0] ? ", pid " : "", text, path);
-        wb_hint(err, "Stop that one first; two of them would write the same changes.");
-        return WB_E_STATE;
-    }
-    snprintf(text, sizeof text, "%ld\n", (long)getpid());
-    s->lock_fd = fd;
-    if (ftruncate(fd, 0) != 0) return wb_fail_errno(err, errno, "state: cannot write %s", path);
-    return wb_io_pwrite(fd, text, strlen(text), 0, path, err);
-}
-
-int wb_state_running(const char *dir)
-{
-    char path[4096], text[32] = "";
-    snprintf(path, sizeof path, "%s/lock", dir);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return 0;
-    int pid = 0;
-    if (flock(fd, LOCK_SH | LOCK_NB) != 0) {
-        ssize_t n = pread(fd, text, sizeof text - 1, 0);
-        text[n > 0 ? n : 0] = 0;
-        pid = (int)strtol(text, NULL, 10);
-        if (pid <= 0) pid = -1;
-    }
-    close(fd);
-    return pid;
-}
+/* ---------------------------------------------------------------- open, close */
 
 static wb_code first_use(wb_state *s, const char *pipeline, const char *source_type, wb_error *err)
 {
@@ -219,7 +173,7 @@ wb_code wb_state_open(const char *dir, const char *pipeline, const char *source_
     wb_code rc = WB_OK;
     if (dir && mode == WB_STATE_RUN) {
         rc = wb_io_mkdir(dir, 0700, err);
-        if (rc == WB_OK) rc = lock_folder(s, dir, err);
+        if (rc == WB_OK) rc = wb_state_lock(dir, &s->lock_fd, err);
     }
     if (rc == WB_OK) rc = open_db(s, dir, mode, err);
     if (rc == WB_OK) rc = look_inside(s, pipeline, source_type, mode == WB_STATE_RUN, err);
@@ -252,6 +206,44 @@ wb_code wb_state_remove(const char *dir, wb_error *err)
     if (rmdir(dir) != 0 && errno != ENOENT && errno != ENOTEMPTY)
         return wb_fail_errno(err, errno, "state: cannot remove the folder %s", dir);
     return WB_OK;
+}
+
+/* The lock is there to keep a second run out; where it was lost (a shared folder whose server forgot it, a lock file
+ * that somebody removed), the later start has written its epoch, and the earlier one must write nothing more. */
+static wb_code look_at_epoch(wb_state *s, wb_error *err)
+{
+    char text[32];
+    wb_code rc = meta_get(s, "epoch", text, sizeof text, err);
+    uint64_t now = strtoull(text, NULL, 10);
+    if (rc != WB_OK || now == s->epoch) return rc;
+    wb_fail(err, WB_E_FENCED, WB_NEVER,
+            "state: another run of this pipeline has taken over %s (its epoch is %llu, ours %llu)", s->path,
+            (unsigned long long)now, (unsigned long long)s->epoch);
+    wb_hint(err, "The other one goes on from what this one had delivered; this one ends.");
+    return WB_E_FENCED;
+}
+
+wb_code wb_state_check(wb_state *s, wb_error *err)
+{
+    pthread_mutex_lock(&s->mutex);
+    wb_code rc = look_at_epoch(s, err);
+    pthread_mutex_unlock(&s->mutex);
+    return rc;
+}
+
+/* The mutex is held. */
+static wb_code begin(wb_state *s, wb_error *err)
+{
+    wb_code rc = exec(s, "BEGIN IMMEDIATE", "writing", err);
+    return rc == WB_OK ? look_at_epoch(s, err) : rc;
+}
+
+/* Commit, or undo what `rc` says has failed. */
+static wb_code end(wb_state *s, wb_code rc, const char *doing, wb_error *err)
+{
+    if (rc == WB_OK) rc = exec(s, "COMMIT", doing, err);
+    if (rc != WB_OK && !sqlite3_get_autocommit(s->db)) sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+    return rc;
 }
 
 /* The clock keeps a later start ahead of an earlier one even when the state folder was restored from a copy. */
@@ -309,10 +301,9 @@ wb_code wb_state_save_targets(wb_state *s, const wb_target_state *const *t, size
 {
     pthread_mutex_lock(&s->mutex);
     int fault = WB_FAULT("checkpoint.before_commit");
-    wb_code rc = fault ? wb_fail_errno(err, fault, "state: checkpoint") : exec(s, "BEGIN IMMEDIATE", "writing", err);
+    wb_code rc = fault ? wb_fail_errno(err, fault, "state: checkpoint") : begin(s, err);
     for (size_t i = 0; rc == WB_OK && i < n; i++) rc = save_one(s, t[i], err);
-    if (rc == WB_OK) rc = exec(s, "COMMIT", "writing the checkpoint", err);
-    if (rc != WB_OK && !sqlite3_get_autocommit(s->db)) sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+    rc = end(s, rc, "writing the checkpoint", err);
     if (rc == WB_OK) (void)WB_FAULT("checkpoint.after_commit");
     pthread_mutex_unlock(&s->mutex);
     return rc;
@@ -357,14 +348,16 @@ wb_code wb_state_load_targets(wb_state *s, void (*each)(void *arg, const wb_targ
 wb_code wb_state_forget_target(wb_state *s, const char *name, wb_error *err)
 {
     pthread_mutex_lock(&s->mutex);
-    sqlite3_stmt *q = prepare(s, "DELETE FROM target WHERE name=?", err);
-    wb_code rc = WB_E_STATE;
+    wb_code rc = begin(s, err);
+    sqlite3_stmt *q = rc == WB_OK ? prepare(s, "DELETE FROM target WHERE name=?", err) : NULL;
+    if (rc == WB_OK && !q) rc = WB_E_STATE;
     if (q) {
         sqlite3_bind_text(q, 1, name, -1, SQLITE_STATIC);
         rc = step_done(s, q, "forgetting a target", err);
     }
     if (rc == WB_OK && sqlite3_changes(s->db) == 0)
         rc = wb_fail(err, WB_E_CONFIG, WB_NEVER, "--forget %s: the state knows no target of that name", name);
+    rc = end(s, rc, "forgetting a target", err);
     pthread_mutex_unlock(&s->mutex);
     return rc;
 }
@@ -374,14 +367,17 @@ wb_code wb_state_forget_target(wb_state *s, const char *name, wb_error *err)
 wb_code wb_state_kv_put(wb_state *s, const char *key, wb_str value, wb_error *err)
 {
     pthread_mutex_lock(&s->mutex);
-    sqlite3_stmt *q =
-        prepare(s, "INSERT INTO source VALUES(?,?) ON CONFLICT(key) DO UPDATE SET value=excluded.value", err);
-    wb_code rc = WB_E_STATE;
+    wb_code rc = begin(s, err);
+    sqlite3_stmt *q = NULL;
+    if (rc == WB_OK)
+        q = prepare(s, "INSERT INTO source VALUES(?,?) ON CONFLICT(key) DO UPDATE SET value=excluded.value", err);
+    if (rc == WB_OK && !q) rc = WB_E_STATE;
     if (q) {
         sqlite3_bind_text(q, 1, key, -1, SQLITE_STATIC);
         sqlite3_bind_blob64(q, 2, value.len ? value.ptr : "", value.len, SQLITE_STATIC);
         rc = step_done(s, q, "writing what the source remembers", err);
     }
+    rc = end(s, rc, "writing what the source remembers", err);
     pthread_mutex_unlock(&s->mutex);
     return rc;
 }
@@ -418,12 +414,14 @@ wb_code wb_state_kv_get(wb_state *s, const char *key, wb_str *value, wb_error *e
 wb_code wb_state_kv_del(wb_state *s, const char *key, wb_error *err)
 {
     pthread_mutex_lock(&s->mutex);
-    sqlite3_stmt *q = prepare(s, "DELETE FROM source WHERE key=?", err);
-    wb_code rc = WB_E_STATE;
+    wb_code rc = begin(s, err);
+    sqlite3_stmt *q = rc == WB_OK ? prepare(s, "DELETE FROM source WHERE key=?", err) : NULL;
+    if (rc == WB_OK && !q) rc = WB_E_STATE;
     if (q) {
         sqlite3_bind_text(q, 1, key, -1, SQLITE_STATIC);
         rc = step_done(s, q, "forgetting what the source remembered", err);
     }
+    rc = end(s, rc, "forgetting what the source remembered", err);
     pthread_mutex_unlock(&s->mutex);
     return rc;
 }

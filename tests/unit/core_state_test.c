@@ -132,6 +132,42 @@ static void test_one_process_at_a_time(void **state)
     assert_int_equal(wb_state_running(dir), 0);
 }
 
+static void test_a_later_start_fences_the_earlier(void **state)
+{
+    WB_UNUSED(state);
+    wb_error err = {0};
+    uint64_t epoch = 0;
+    char lock[96];
+    wb_state *s = open_ok("shop", WB_STATE_RUN);
+    assert_int_equal(wb_state_next_epoch(s, &epoch, &err), WB_OK);
+    assert_int_equal(wb_state_check(s, &err), WB_OK);
+    snprintf(lock, sizeof lock, "%s/lock", dir);
+    assert_int_equal(unlink(lock), 0); /* the lock is lost, as when a file server forgets it */
+    wb_state *later = open_ok("shop", WB_STATE_RUN);
+    assert_int_equal(wb_state_kv_put(s, "slot", WB_STR("early"), &err), WB_OK); /* it has not begun yet */
+    assert_int_equal(wb_state_next_epoch(later, &epoch, &err), WB_OK);
+    assert_int_equal(wb_state_check(s, &err), WB_E_FENCED);
+    assert_non_null(strstr(err.message, "taken over"));
+    assert_int_equal(err.next, WB_NEVER);
+    wb_target_state t = {.name = "mirror", .type = "sqlite", .destination = (char[]){"/x"}};
+    const wb_target_state *all[] = {&t};
+    wb_error_reset(&err);
+    assert_int_equal(wb_state_save_targets(s, all, 1, &err), WB_E_FENCED);
+    wb_error_reset(&err);
+    assert_int_equal(wb_state_kv_put(s, "slot", WB_STR("late"), &err), WB_E_FENCED);
+    wb_error_reset(&err);
+    assert_int_equal(wb_state_kv_del(s, "slot", &err), WB_E_FENCED);
+    wb_error_reset(&err);
+    assert_int_equal(wb_state_forget_target(s, "mirror", &err), WB_E_FENCED);
+    wb_error_reset(&err);
+    assert_int_equal(wb_state_save_targets(later, all, 1, &err), WB_OK);
+    wb_str v;
+    assert_int_equal(wb_state_kv_get(later, "slot", &v, &err), WB_OK);
+    assert_string_equal(v.ptr, "early");
+    wb_state_close(later);
+    wb_state_close(s);
+}
+
 static void test_stands_in_order(void **state)
 {
     WB_UNUSED(state);
@@ -170,6 +206,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_targets_and_epoch_survive, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_one_process_at_a_time, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_later_start_fences_the_earlier, setup, teardown),
         cmocka_unit_test(test_stands_in_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
