@@ -1,7 +1,9 @@
 """Fixtures. `db` is a fresh database on the distribution's PostgreSQL (@both: and on 18), `wb` a pipeline over it.
+`my` is a fresh database on each of the three servers of my_servers.KINDS (@servers("m10"): on those), `my_wb` a pipeline over it.
 
 A server that cannot be had is a skip with its reason, and a failure when CI=true. Environment: WB_BUILD and
-WB_BUILD_FAULT (folders of the builds), WB_SLOW (patience, for sanitizer builds), WB_PG (15, 18 or both: for all tests).
+WB_BUILD_FAULT (folders of the builds), WB_SLOW (patience, for sanitizer builds), WB_PG (15, 18 or both: for all tests), WB_MY (kinds of
+MySQL and MariaDB with commas: those at the most).
 """
 import os
 import shutil
@@ -13,12 +15,14 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+from my_servers import KINDS, MyDatabase, MyServer  # noqa: E402
 from program import Walbrook, program  # noqa: E402
 from servers import Database, Server, open_folder  # noqa: E402
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "both: run on the installed PostgreSQL and on 18")
+    config.addinivalue_line("markers", "servers(kind, ...): run on these MySQL and MariaDB servers instead of all three")
     config.addinivalue_line("markers", "slow: left out of ./test --quick")
     config.addinivalue_line("markers", "sanitize: in the share that runs with the sanitizer build too")
 
@@ -29,6 +33,11 @@ def pytest_generate_tests(metafunc):
         versions = {"15": ["pg15"], "18": ["pg18"], "both": ["pg15", "pg18"]}.get(
             os.environ.get("WB_PG"), ["pg15", "pg18"] if both else ["pg15"])
         metafunc.parametrize("pg", versions, indirect=True, scope="session")
+    if "my_server" in metafunc.fixturenames:
+        only = metafunc.definition.get_closest_marker("servers")
+        allowed = os.environ.get("WB_MY", ",".join(KINDS)).split(",")
+        kinds = [k for k in (only.args if only else KINDS) if k in allowed]
+        metafunc.parametrize("my_server", kinds, indirect=True, scope="session")
 
 
 def missing(reason):
@@ -44,7 +53,7 @@ _servers = {}
 def server(kind):
     if kind not in _servers:
         try:
-            _servers[kind] = Server(*{"pg15": [], "pg18": ["--pg18"]}[kind])
+            _servers[kind] = MyServer(kind) if kind in KINDS else Server(*{"pg15": [], "pg18": ["--pg18"]}[kind])
         except (RuntimeError, subprocess.TimeoutExpired) as e:
             _servers[kind] = str(e)
     if isinstance(_servers[kind], str):
@@ -54,7 +63,7 @@ def server(kind):
 
 def pytest_sessionfinish(session):
     for s in _servers.values():
-        if isinstance(s, Server):
+        if not isinstance(s, str):
             s.remove()
 
 
@@ -68,6 +77,39 @@ def db(pg):
     d = Database(pg)
     yield d
     d.remove()
+
+
+@pytest.fixture(scope="session")
+def my_server(request):
+    return server(request.param)
+
+
+@pytest.fixture
+def my(my_server):
+    d = MyDatabase(my_server)
+    yield d
+    d.remove()
+
+
+@pytest.fixture
+def my_wb(my, make_wb):
+    return make_wb(my)
+
+
+@pytest.fixture
+def own_my_server():
+    """A factory of servers that a test may break: own_my_server("my97", "--binlog-format=STATEMENT")."""
+    made = []
+
+    def make(kind, *options):
+        try:
+            made.append(MyServer(kind, *options))
+        except RuntimeError as e:
+            missing(str(e))
+        return made[-1]
+    yield make
+    for s in made:
+        s.remove()
 
 
 @pytest.fixture

@@ -60,7 +60,7 @@ class Walbrook:
     # ------------------------------------------------------------ the file
     def write(self, targets, source=None, **top):
         """The pipeline file, as JSON, which is YAML. source: more keys for it, or changes."""
-        src = {"type": "postgres", "url": self.db.url(), "tables": ["public.*"]} if self.db else {}
+        src = self.db.source() if self.db else {}
         src.update(source or {})
         doc = {"name": self.name, "source": src, **top, "targets": targets}
         doc["source"] = {k: v for k, v in doc["source"].items() if v is not None}
@@ -97,8 +97,8 @@ class Walbrook:
         return self
 
     def streaming(self, timeout=30):
-        """Wait until the slot is in use."""
-        wait_until(self.db.slot_active, timeout, "a slot in use", alive=self)
+        """Wait until the slot is in use, or the binlog read."""
+        wait_until(self.db.slot_active, timeout, "a reader of the log", alive=self)
         return self
 
     def wait_exit(self, code=0, timeout=30):

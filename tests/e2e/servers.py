@@ -105,6 +105,10 @@ class Database:
         query = "&".join(f"{k}={v}" for k, v in params.items())
         return f"postgres://{user}:{password}@{host}:{port or self.server.port}/{self.name}" + (f"?{query}" if query else "")
 
+    def source(self):
+        """What a pipeline file says of it."""
+        return {"type": "postgres", "url": self.url(), "tables": ["public.*"]}
+
     def slots(self):
         return [r[0] for r in self.sql("select slot_name from pg_replication_slots where database = current_database() order by 1")]
 
