@@ -166,6 +166,8 @@ typedef struct wb_source {
     wb_code (*drop)(void *ctx, wb_host *h, void (*say)(void *arg, const char *line), void *arg, wb_error *err);
     /* `init`: a commented pipeline file for this database, through `put`. */
     wb_code (*suggest)(void *ctx, wb_host *h, void (*put)(void *arg, const char *text), void *arg, wb_error *err);
+    /* `explain types`: the tables that `tables` wants, as they are now, with the columns that travel. Needs no open. */
+    wb_code (*types)(void *ctx, wb_host *h, void (*each)(void *arg, const wb_table *t), void *arg, wb_error *err);
     void (*interrupt)(void *ctx); /* any thread, any time, repeatedly: read and open return soon          */
     void (*close)(void *ctx);
 } wb_source;
@@ -199,6 +201,7 @@ typedef struct wb_target {
     wb_code (*reload)(void *ctx, wb_error *err); /* HUP; target thread; may be NULL                     */
     wb_code (*status)(void *ctx, wb_host *h, const wb_facts *facts, wb_error *err); /* without open; may be NULL */
     wb_code (*destination)(void *ctx, char *out, size_t cap); /* what the state knows it by, no secrets  */
+    const char *(*stores)(const wb_column *c); /* `explain types`: its type there, "BIGINT"; NULL: it has no columns */
     void (*interrupt)(void *ctx); /* any thread: write, flush and open return within 1 s                 */
     void (*close)(void *ctx);
 } wb_target;
@@ -213,6 +216,7 @@ typedef struct wb_format {
     /* Append one change (JSON formats: one line without its end); nothing for what the format does not show, as a READ
      * without a row. One thread a context. */
     wb_code (*row)(void *ctx, const wb_txn *txn, const wb_change *c, wb_out *out, wb_error *err);
+    const char *(*writes)(const wb_column *c); /* `explain types`: how values look by default; may be NULL */
     void (*close)(void *ctx);
 } wb_format;
 

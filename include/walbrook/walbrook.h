@@ -60,6 +60,19 @@ WB_API wb_code wb_pipeline_drop(wb_pipeline *p, void (*say)(void *arg, const cha
 /* A commented pipeline file for the database at `url`, through `put`. */
 WB_API wb_code wb_suggest(const char *url, void (*put)(void *arg, const char *text), void *arg, wb_error *err);
 
+/* What becomes of a column: its type at the source, the kind of its values, and what every format and every target that
+ * has columns makes of them. All text is the library's, until `each` returns. */
+typedef struct wb_explained {
+    const char *schema, *table, *column, *type, *kind;
+    bool key, not_null;
+    size_t n;
+    const char *const *by;     /* n names: "record", "sqlite" */
+    const char *const *writes; /* what each of them writes    */
+} wb_explained;
+/* tables: NULL-ended patterns, or NULL: all. */
+WB_API wb_code wb_explain_types(const char *url, const char *const *tables,
+                                void (*each)(void *arg, const wb_explained *column), void *arg, wb_error *err);
+
 /* Introspection: the i-th plugin of a kind, NULL past the end. */
 WB_API const wb_plugin *wb_plugin_at(wb_plugin_kind kind, size_t i);
 WB_API const char *wb_plugin_absent(wb_plugin_kind kind, const char *name);

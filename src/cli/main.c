@@ -26,6 +26,11 @@ static const cli_option tail_options[] = {
 };
 static const cli_option status_options[] = {{"json", CLI_FLAG, NULL, "one JSON object, for machines"}, {0}};
 static const cli_option drop_options[] = {{"yes", CLI_FLAG, NULL, "do not ask"}, {0}};
+static const cli_option explain_options[] = {
+    {"tables", CLI_MANY, "PATTERN", "only these tables, such as public.*"},
+    {"json", CLI_FLAG, NULL, "one JSON object a column, for machines"},
+    {0},
+};
 static const cli_option help_options[] = {{"markdown", CLI_FLAG, NULL, "the reference of everything, in Markdown"},
                                           {0}};
 
@@ -44,6 +49,10 @@ const cli_command cli_commands[] = {
      "URL: postgres://user@host/database. A password: PGPASSWORD or ~/.pgpass. Ends with Ctrl-C.", tail_options, 1, 1,
      cli_tail},
     {"init", "URL", "write a commented pipeline file for a database to stdout", NULL, NULL, 1, 1, cli_init},
+    {"explain", "types URL", "what each column becomes in every format, and in SQLite",
+     "Per column: its type at the source, the kind of its values, and what the formats and targets write of them when\n"
+     "no option says otherwise. Columns that do not travel (generated ones) are left out. Changes nothing.",
+     explain_options, 2, 2, cli_explain},
     {"drop", "FILE", "remove a pipeline's slot, publications and state",
      "Data at the targets stays. Asks on a terminal; elsewhere it needs --yes.", drop_options, 1, 1, cli_drop},
     {"help", "[WORD [NAME]]", "help about a command, a plugin's options, exit codes",

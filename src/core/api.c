@@ -1,9 +1,7 @@
 /* api.c: walbrook.h: a pipeline as a program holds it. */
 #include <stdio.h>
 
-#include "base/buf.h"
 #include "core/engine.h"
-#include "core/registry.h"
 
 const char *wb_version(void) { return WB_VERSION; }
 
@@ -131,35 +129,5 @@ wb_code wb_pipeline_drop(wb_pipeline *p, void (*say)(void *arg, const char *line
         snprintf(line, sizeof line, "removed the state in %s", c->state_dir);
         say(arg, line);
     }
-    return rc;
-}
-
-wb_code wb_suggest(const char *url, void (*put)(void *arg, const char *text), void *arg, wb_error *err)
-{
-    /* The URL's scheme names the source. */
-    const wb_source *s = NULL;
-    if (strncmp(url, "postgres://", 11) == 0 || strncmp(url, "postgresql://", 13) == 0) s = wb_find_source("postgres");
-    if (!s || !s->suggest) {
-        wb_fail(err, WB_E_CONFIG, WB_NEVER, "no source for this URL");
-        wb_hint(err, "A URL begins with postgres:// here.");
-        return err->code;
-    }
-    wb_out y = {0};
-    wb_out_z(&y, "name: init\nsource:\n  type: ");
-    wb_out_z(&y, s->head.name);
-    wb_out_z(&y, "\n  url: ");
-    for (const char *c = url; *c; c++) { /* `${` is not a substitution here */
-        if (c[0] == '$' && c[1] == '{') wb_out_byte(&y, '$');
-        if (c == url) wb_out_byte(&y, '\'');
-        if (*c == '\'') wb_out_byte(&y, '\'');
-        wb_out_byte(&y, *c);
-    }
-    wb_out_z(&y, "'\ntargets:\n  - {type: file, path: '-'}\n");
-    wb_pipeline *p = y.failed ? NULL : wb_pipeline_parse(y.p, y.len, NULL, true, err);
-    wb_out_fini(&y);
-    if (!p) return wb_fail(err, WB_E_CONFIG, WB_NEVER, "the URL cannot be read");
-    wb_code rc = s->suggest(p->config->source_ctx, &p->host, put, arg, err);
-    if (rc != WB_OK) wb_error_where(err, "source");
-    wb_pipeline_free(p);
     return rc;
 }

@@ -6,6 +6,27 @@ const wb_choice wb_binary_choices[] = {
 const wb_choice wb_absent_choices[] = {
     {"omit", 0, "the key is left out"}, {"null", 1, "the key is there, with null"}, {NULL, 0, NULL}};
 
+const char *wb_json_writes(const wb_column *c)
+{
+    switch (c->kind) {
+    case WB_BOOL: return "true or false";
+    case WB_INT:
+    case WB_UINT: return "number";
+    case WB_FLOAT: return "number, or \"NaN\", \"Infinity\", \"-Infinity\"";
+    case WB_DECIMAL: return "string, all digits: \"12.50\"";
+    case WB_BYTES: return "string, base64";
+    case WB_DATE: return "string: \"2024-02-29\"";
+    case WB_TIME: return "string: \"10:00:00.5\"";
+    case WB_TIMESTAMP: return "string: \"2024-02-29T10:00:00.5\"";
+    case WB_TIMESTAMPTZ: return "string: \"2024-02-29T10:00:00.5Z\"";
+    case WB_JSON: return "the value itself";
+    case WB_TEXT:
+    case WB_UUID: return "string";
+    case WB_DOCUMENT: return "nothing: such documents are refused";
+    default: return "string, as the source prints it";
+    }
+}
+
 void wb_json_message(wb_out *o, const wb_change *c, const wb_json_options *opt)
 {
     const wb_value *v = c->after;

@@ -10,6 +10,8 @@ extern const wb_format wb_format_pretty; /* pretty.c: for eyes on a terminal */
 
 extern const wb_choice wb_binary_choices[]; /* base64 0, hex 1 */
 extern const wb_choice wb_absent_choices[]; /* omit 0, null 1  */
+/* For `explain types`: how the JSON formats write values of a column. */
+const char *wb_json_writes(const wb_column *c);
 /* A logical message as {"prefix":...,"content":...}: text when it is UTF-8, else base64 or hex, and "encoding" says so.
  * Without values: null. */
 void wb_json_message(wb_out *o, const wb_change *c, const wb_json_options *opt);

@@ -95,6 +95,11 @@ static wb_code put_value(pretty *p, const wb_value *v, wb_out *o, wb_error *err)
     static const wb_json_options json = {.hex = true};
     if (v->kind <= WB_NULL) {
         paint(p, o, DIM, v->kind == WB_NULL ? "null" : "?");
+    } else if (v->kind == WB_BYTES && (v->flags & WB_V_TEXT) && v->len > 1 && v->as.ptr[1] == 'x') {
+        size_t k = WB_MIN((size_t)v->len, (size_t)p->width / 2 * 2 + 2);
+        wb_out_byte(o, '\\');
+        put_safe(p, v->as.ptr + 1, k - 1, o);
+        if (k < v->len) wb_out_z(o, "\xE2\x80\xA6");
     } else if (v->flags & WB_V_TEXT) {
         put_text(p, v->as.ptr, v->len, o);
     } else if (v->kind == WB_BYTES) {
@@ -261,6 +266,11 @@ static wb_code pretty_row(void *ctx, const wb_txn *txn, const wb_change *c, wb_o
     return code;
 }
 
+static const char *pretty_writes(const wb_column *c)
+{
+    return c->kind == WB_BYTES ? "\\x and hex digits" : "as the source prints it";
+}
+
 static wb_code pretty_open(void *ctx, const char *pipeline, wb_error *err)
 {
     pretty *p = ctx;
@@ -284,5 +294,6 @@ const wb_format wb_format_pretty = {
              .ctx_size = sizeof(pretty)},
     .open = pretty_open,
     .row = pretty_row,
+    .writes = pretty_writes,
     .close = pretty_close,
 };

@@ -377,5 +377,6 @@ const wb_format wb_format_record = {
              .ctx_size = sizeof(record)},
     .open = record_open,
     .row = record_row,
+    .writes = wb_json_writes,
     .close = record_close,
 };

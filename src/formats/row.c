@@ -126,5 +126,6 @@ const wb_format wb_format_row = {
              .ctx_size = sizeof(row)},
     .open = row_open,
     .row = row_row,
+    .writes = wb_json_writes,
     .close = row_close,
 };

@@ -93,6 +93,10 @@ static void test_long_values_are_cut_between_characters(void **state)
                 TIME "INSERT   public.users id=1 name=\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9\xE2\x80\xA6");
     row[0] = raw("\x01\x02\x03", 3);
     expect_line(&wb_format_pretty, ctx, &txn, &c, TIME "INSERT   public.users id=1 name=\\x0102\xE2\x80\xA6");
+    row[0] = text(WB_BYTES, "\\x010203");
+    expect_line(&wb_format_pretty, ctx, &txn, &c, TIME "INSERT   public.users id=1 name=\\x0102\xE2\x80\xA6");
+    row[0] = text(WB_BYTES, "\\x01ff");
+    expect_line(&wb_format_pretty, ctx, &txn, &c, TIME "INSERT   public.users id=1 name=\\x01ff");
     close_it(ctx);
     wb_table_unref(t);
 }

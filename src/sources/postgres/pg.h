@@ -139,6 +139,8 @@ typedef struct pg_shape {
 
 /* The table as the catalog has it now. *found false: no such table. Memory: a. */
 wb_code pg_shape_load(pg_link *l, uint32_t oid, wb_arena *a, pg_shape *out, bool *found, wb_error *err) WB_MUST;
+/* Name and kind of a column whose type and modifier are known; of a type that was dropped since: its text is kept. */
+wb_code pg_column_type(pg_link *l, pg_column *c, wb_arena *a, wb_error *err) WB_MUST;
 /* Only columns that travel: not generated, and in `columns` (\1-separated; NULL: all). In place. */
 void pg_shape_narrow(pg_shape *s, const char *columns);
 wb_table *pg_shape_table(const pg_shape *s, uint32_t flags); /* NULL: no memory */
@@ -329,12 +331,14 @@ void pg_close(void *ctx);
 /* tail.c */
 wb_code pg_tail_clean(pg_source *s, pg_link *l, wb_error *err) WB_MUST;    /* leftovers of dead ones */
 wb_code pg_tail_existing(pg_source *s, pg_link *l, wb_error *err) WB_MUST; /* takes one that fits, by its name */
-/* check.c, status.c, suggest.c */
+/* check.c, status.c, suggest.c, explain.c */
 wb_code pg_check(void *ctx, wb_host *h, wb_report *r, wb_error *err);
 wb_code pg_tip(void *ctx, wb_host *h, void *out, size_t cap, size_t *len, wb_error *err);
 wb_code pg_status(void *ctx, wb_host *h, wb_pos settled, const wb_facts *facts, wb_error *err);
 wb_code pg_drop(void *ctx, wb_host *h, void (*say)(void *arg, const char *line), void *arg, wb_error *err);
 wb_code pg_suggest(void *ctx, wb_host *h, void (*put)(void *arg, const char *text), void *arg, wb_error *err);
+
+wb_code pg_types(void *ctx, wb_host *h, void (*each)(void *arg, const wb_table *t), void *arg, wb_error *err);
 
 extern const wb_source wb_source_postgres;
 #endif

@@ -94,31 +94,14 @@ static wb_code load_now(pg_source *s, uint32_t oid, wb_arena *a, pg_shape *out, 
     return code;
 }
 
-/* Names of types that neither the catalog's nor a remembered version has. */
+/* Types that neither the catalog's nor a remembered version has. */
 static wb_code name_types(pg_source *s, pg_shape *shape, wb_arena *a, wb_error *err)
 {
     for (size_t i = 0; i < shape->ncols; i++) {
         pg_column *c = &shape->cols[i];
         if (c->type_name.ptr) continue;
-        wb_out out = {0};
-        PGresult *res = NULL;
-        wb_code code = WB_OK;
-        if (c->type >= 16384) {
-            char oid[16], mod[16];
-            (void)snprintf(oid, sizeof oid, "%u", c->type);
-            (void)snprintf(mod, sizeof mod, "%d", c->mod);
-            const char *values[] = {oid, mod};
-            code = pg_run(&s->side, &(pg_call){.why = "to name a type", .n = 2, .values = values},
-                          "SELECT format_type($1::oid, $2::int4)", &res, err);
-            if (code == WB_OK) wb_out_z(&out, PQgetvalue(res, 0, 0));
-        } else {
-            pg_type_name(c->type, c->mod, &out);
-        }
-        PQclear(res);
-        if (code == WB_OK) c->type_name = (wb_str){wb_arena_strndup(a, out.p ? out.p : "", out.len), out.len};
-        bool failed = out.failed || a->failed;
-        wb_out_fini(&out);
-        if (code != WB_OK || failed) return code != WB_OK ? code : pg_nomem(err);
+        wb_code code = pg_column_type(&s->side, c, a, err);
+        if (code != WB_OK) return code;
     }
     return WB_OK;
 }

@@ -8,28 +8,31 @@
 
 enum { FIRST_USER_OID = 16384 };
 
-/* A domain's values look like its base type's. A missing value (fast default) is an array of one element, the column's
+/* A domain's values look like its base type's: `b` is what is under all the domains. */
+#define BASE_OF(oid)                                                                                                   \
+    " LEFT JOIN LATERAL (WITH RECURSIVE d AS ("                                                                        \
+    "   SELECT t.*, t.typdefault IS NOT NULL AND t.typtype = 'd' AS has_default FROM pg_type t WHERE t.oid = " oid     \
+    "   UNION ALL SELECT t.*, d.has_default OR (t.typdefault IS NOT NULL AND t.typtype = 'd')"                         \
+    "   FROM d JOIN pg_type t ON t.oid = d.typbasetype WHERE d.typtype = 'd')"                                         \
+    "  SELECT d.oid, d.typtype, d.typcategory, d.has_default, d.typelem <> 0 AND d.typlen = -1 AS is_array"            \
+    "  FROM d WHERE d.typtype <> 'd' LIMIT 1) b ON true"
+
+/* A missing value (fast default) is an array of one element, the column's
  * own type. A column whose old rows were rewritten with a computed value is not known: it has a default and no missing
  * value, as has one whose default came later. */
 static const char columns_sql[] =
     "SELECT n.nspname, c.relname, c.relreplident, c.relkind,"
     " a.attnum, a.attname, a.atttypid, a.atttypmod, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attgenerated,"
     " CASE WHEN a.atthasmissing THEN 2 WHEN a.atthasdef OR a.attidentity <> '' OR b.has_default THEN 0 ELSE 1 END,"
-    " CASE WHEN a.atthasmissing THEN (a.attmissingval::text::text[])[1] END,"
+    " CASE WHEN a.atthasmissing THEN array_to_string(a.attmissingval, '') END,"
     " b.oid, b.typtype, b.typcategory, b.is_array,"
     " coalesce(array_position(k.attnums[1:k.indnkeyatts], a.attnum), 0)"
     " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
     " LEFT JOIN LATERAL (SELECT string_to_array(x.indkey::text, ' ')::int2[] AS attnums, x.indnkeyatts FROM pg_index x"
     "  WHERE x.indrelid = c.oid AND x.indisvalid AND CASE c.relreplident WHEN 'i' THEN x.indisreplident"
     "  ELSE x.indisprimary END LIMIT 1) k ON true"
-    " LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
-    " LEFT JOIN LATERAL (WITH RECURSIVE d AS ("
-    "   SELECT t.*, t.typdefault IS NOT NULL AND t.typtype = 'd' AS has_default FROM pg_type t WHERE t.oid = a.atttypid"
-    "   UNION ALL SELECT t.*, d.has_default OR (t.typdefault IS NOT NULL AND t.typtype = 'd')"
-    "   FROM d JOIN pg_type t ON t.oid = d.typbasetype WHERE d.typtype = 'd')"
-    "  SELECT d.oid, d.typtype, d.typcategory, d.has_default, d.typelem <> 0 AND d.typlen = -1 AS is_array"
-    "  FROM d WHERE d.typtype <> 'd' LIMIT 1) b ON true"
-    " WHERE c.oid = $1::oid ORDER BY a.attnum";
+    " LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped" BASE_OF(
+        "a.atttypid") " WHERE c.oid = $1::oid ORDER BY a.attnum";
 
 static int64_t number(const char *z)
 {
@@ -49,6 +52,13 @@ static wb_kind kind_of(uint32_t base, char typtype, char category, bool is_array
     if (category == 'A' && is_array) return WB_ARRAY;
     if (category == 'S') return WB_TEXT; /* citext */
     return WB_OTHER;
+}
+
+/* The columns b.oid, b.typtype, b.typcategory, b.is_array, from `at` on. */
+static uint8_t read_kind(const PGresult *res, int row, int at)
+{
+    return (uint8_t)kind_of((uint32_t)number(PQgetvalue(res, row, at)), PQgetvalue(res, row, at + 1)[0],
+                            PQgetvalue(res, row, at + 2)[0], PQgetvalue(res, row, at + 3)[0] == 't');
 }
 
 static wb_str type_name(uint32_t oid, int32_t mod, const char *formatted, wb_arena *a)
@@ -76,8 +86,7 @@ static void read_column(const PGresult *res, int row, wb_arena *a, pg_column *c)
     else
         c->missing_text = (wb_str){wb_arena_strndup(a, PQgetvalue(res, row, 12), (size_t)PQgetlength(res, row, 12)),
                                    (size_t)PQgetlength(res, row, 12)};
-    c->kind = (uint8_t)kind_of((uint32_t)number(PQgetvalue(res, row, 13)), PQgetvalue(res, row, 14)[0],
-                               PQgetvalue(res, row, 15)[0], PQgetvalue(res, row, 16)[0] == 't');
+    c->kind = read_kind(res, row, 13);
     c->key = (uint16_t)number(PQgetvalue(res, row, 17));
 }
 
@@ -100,6 +109,34 @@ wb_code pg_shape_load(pg_link *l, uint32_t oid, wb_arena *a, pg_shape *out, bool
         out->cols = wb_arena_zalloc(a, ((size_t)n + 1) * sizeof *out->cols);
         for (int i = 0; i < n && out->cols && !a->failed && !PQgetisnull(res, i, 4); i++)
             read_column(res, i, a, &out->cols[out->ncols++]);
+    }
+    PQclear(res);
+    return a->failed ? pg_nomem(err) : WB_OK;
+}
+
+wb_code pg_column_type(pg_link *l, pg_column *c, wb_arena *a, wb_error *err)
+{
+    if (c->type < FIRST_USER_OID) {
+        c->type_name = type_name(c->type, c->mod, NULL, a);
+        c->kind = (uint8_t)pg_type_kind(c->type);
+        return a->failed ? pg_nomem(err) : WB_OK;
+    }
+    char oid[16], mod[16];
+    (void)snprintf(oid, sizeof oid, "%u", c->type);
+    (void)snprintf(mod, sizeof mod, "%d", c->mod);
+    const char *values[] = {oid, mod};
+    PGresult *res = NULL;
+    wb_code code = pg_run(l, &(pg_call){.why = "to name a type", .n = 2, .values = values},
+                          "SELECT format_type(x.oid, $2::int4), b.oid, b.typtype, b.typcategory, b.is_array"
+                          " FROM pg_type x" BASE_OF("x.oid") " WHERE x.oid = $1::oid",
+                          &res, err);
+    if (code != WB_OK) return code;
+    if (PQntuples(res)) {
+        c->type_name = copy(a, PQgetvalue(res, 0, 0));
+        c->kind = read_kind(res, 0, 1);
+    } else { /* dropped since: its values come as text all the same */
+        c->type_name = wb_str_of(wb_arena_printf(a, "type %u", c->type));
+        c->kind = WB_OTHER;
     }
     PQclear(res);
     return a->failed ? pg_nomem(err) : WB_OK;

@@ -263,6 +263,7 @@ const wb_source wb_source_postgres = {
     .status = pg_status,
     .drop = pg_drop,
     .suggest = pg_suggest,
+    .types = pg_types,
     .interrupt = pg_interrupt,
     .close = pg_close,
 };

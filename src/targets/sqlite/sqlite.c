@@ -575,6 +575,7 @@ const wb_target wb_target_sqlite = {
     .flush = target_flush,
     .status = sq_status,
     .destination = sq_destination,
+    .stores = sq_stores,
     .interrupt = interrupt,
     .close = target_close,
 };

@@ -234,6 +234,7 @@ wb_code sq_park_settle(sq_target *s, wb_error *err) WB_MUST;
 
 /* ---- values.c */
 sq_class sq_class_of(const wb_column *c);
+const char *sq_stores(const wb_column *c); /* in words, for `explain types` */
 int sq_bind(sq_target *s, sqlite3_stmt *st, int at, const wb_value *v, sq_class cls);
 
 /* ---- log_mode.c */

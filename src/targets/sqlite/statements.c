@@ -17,6 +17,16 @@ static void put_key(wb_out *o, const sq_plan *p, uint32_t base)
         wb_out_printf(o, "%s%s = ?%u", j ? " AND " : "", p->cols[p->key[j]].q, base + p->key[j]);
 }
 
+/* SQLite allows a depth of 1,000 in an expression, and a chain of ANDs is as deep as it is long: in groups it is not.
+ */
+enum { AND_GROUP = 64 };
+static void put_and(wb_out *o, uint32_t i, uint32_t n)
+{
+    if (i && i % AND_GROUP == 0) wb_out_byte(o, ')'); /* n > AND_GROUP, or i would not be here */
+    if (i) wb_out_z(o, " AND ");
+    if (i % AND_GROUP == 0 && n > AND_GROUP) wb_out_byte(o, '(');
+}
+
 /* The one row that the old values name. Without a key: the first of those equal in every column (D20). */
 static void put_old_row(wb_out *o, const sq_plan *p)
 {
@@ -26,9 +36,11 @@ static void put_old_row(wb_out *o, const sq_plan *p)
         return;
     }
     wb_out_printf(o, "%s = (SELECT %s FROM %s WHERE ", p->rowid, p->rowid, p->q);
-    for (uint32_t i = 0; i < p->ncols; i++)
-        wb_out_printf(o, "%s%s IS ?%u", i ? " AND " : "", p->cols[i].q, p->ncols + 1 + i);
-    wb_out_z(o, " LIMIT 1)");
+    for (uint32_t i = 0; i < p->ncols; i++) {
+        put_and(o, i, p->ncols);
+        wb_out_printf(o, "%s IS ?%u", p->cols[i].q, p->ncols + 1 + i);
+    }
+    wb_out_z(o, p->ncols > AND_GROUP ? ") LIMIT 1)" : " LIMIT 1)");
 }
 
 static void put_insert(wb_out *o, const sq_plan *p, bool upsert)
@@ -78,8 +90,11 @@ static void put_park(wb_out *o, const sq_plan *p, sq_kind kind, const uint64_t *
     } else if (kind == SQ_PARK_FIND) {
         wb_out_printf(o, "SELECT rowid FROM temp._walbrook_park_%lld WHERE ", id);
         for (uint32_t j = 0; j < p->nkey; j++) wb_out_printf(o, "p%u = ?%u AND ", j, p->ncols + 1 + p->key[j]);
-        for (uint32_t i = 0; i < p->ncols; i++) wb_out_printf(o, "%sc%u IS ?%u", i ? " AND " : "", i, p->ncols + 1 + i);
-        wb_out_z(o, " LIMIT 1");
+        for (uint32_t i = 0; i < p->ncols; i++) {
+            put_and(o, i, p->ncols);
+            wb_out_printf(o, "c%u IS ?%u", i, p->ncols + 1 + i);
+        }
+        wb_out_z(o, p->ncols > AND_GROUP ? ") LIMIT 1" : " LIMIT 1");
     } else if (kind == SQ_PARK_TAKE) {
         wb_out_printf(o, "DELETE FROM temp._walbrook_park_%lld WHERE rowid = ?%u", id, rowid);
     } else if (kind == SQ_PARK_EMPTY) {

@@ -32,6 +32,16 @@ sq_class sq_class_of(const wb_column *c)
     }
 }
 
+const char *sq_stores(const wb_column *c)
+{
+    switch (sq_class_of(c)) {
+    case SQ_INTEGER: return c->kind == WB_BOOL ? "INTEGER, 0 or 1" : "INTEGER";
+    case SQ_REAL: return "REAL; NaN as TEXT";
+    case SQ_BLOB: return c->kind == WB_UINT ? "INTEGER; from 2^63 on TEXT" : "BLOB";
+    default: return "TEXT";
+    }
+}
+
 static void *scratch(sq_target *s, size_t n)
 {
     s->scratch_used = true;
