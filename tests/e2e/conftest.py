@@ -17,7 +17,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from my_servers import KINDS, MyDatabase, MyServer  # noqa: E402
 from program import Walbrook, program  # noqa: E402
-from servers import Database, Server, open_folder  # noqa: E402
+from servers import Database, Server, Standby, open_folder  # noqa: E402
 
 
 def pytest_configure(config):
@@ -114,12 +114,12 @@ def own_my_server():
 
 @pytest.fixture
 def own_server():
-    """A factory of servers that a test may break: own_server("--pg18", "wal_level=replica")."""
+    """A factory of servers that a test may break: own_server("--pg18", "wal_level=replica"), own_server(standby_of=other)."""
     made = []
 
-    def make(*options):
+    def make(*options, standby_of=None):
         try:
-            made.append(Server(*options))
+            made.append(Standby(standby_of, *options) if standby_of else Server(*options))
         except RuntimeError as e:
             missing(str(e))
         return made[-1]

@@ -60,6 +60,22 @@ class Server:
         shutil.rmtree(self.dir, ignore_errors=True)
 
 
+class Standby(Server):
+    """A physical copy that follows a running server; 17 and newer: its logical slots too."""
+
+    def __init__(self, primary, *settings):
+        self.dir = open_folder("wb-pg-")
+        self.options = list(settings)
+        self.version = primary.version
+        out = subprocess.run([SCRIPT, "standby", self.dir, "0", primary.dir, *settings], capture_output=True, text=True, timeout=180)
+        if out.returncode:
+            raise RuntimeError(f"no standby: {out.stderr}")
+        self.port = int(out.stdout)
+
+    def promote(self):
+        subprocess.run([SCRIPT, "promote", self.dir], check=True, timeout=90)
+
+
 class Database:
     """One database of its own for one test, with a connection in autocommit that the test may use at will."""
     _number = itertools.count(1)
@@ -79,6 +95,10 @@ class Database:
 
     def connect(self):
         return self.server.connect(self.name)
+
+    def moved_to(self, server):
+        """The same database on the server that took over."""
+        self.server, self._conn = server, None
 
     def sql(self, text, *args):
         """Run one or many statements; the rows of a single query."""

@@ -17,6 +17,7 @@ typedef struct checking {
     wb_patterns *patterns;
     char user[PG_NAME];
     bool may_replicate, may_create;
+    const pg_service *service; /* NULL: none */
 } checking;
 
 /* An error as a finding. */
@@ -47,19 +48,24 @@ static wb_code check_server(checking *c, wb_error *err)
     if (code != WB_OK) return code;
     bool only = c->s->snapshot_mode == PG_SNAP_ONLY;
     wb_report *r = c->r;
-    wb_report_add(r, WB_FINE, NULL, "PostgreSQL %s, database %s, user %s", PQgetvalue(res, 0, 0), PQgetvalue(res, 0, 8),
+    wb_report_add(r, WB_FINE, NULL, "PostgreSQL %s%s%s, database %s, user %s", PQgetvalue(res, 0, 0),
+                  c->service ? ", " : "", c->service ? c->service->name : "", PQgetvalue(res, 0, 8),
                   PQgetvalue(res, 0, 4));
     if (!only && strcmp(PQgetvalue(res, 0, 1), "logical") != 0)
-        wb_report_add(r, WB_BAD, "ALTER SYSTEM SET wal_level = 'logical'; -- then restart the server",
+        wb_report_add(r, WB_BAD,
+                      c->service && c->service->wal_level
+                          ? c->service->wal_level
+                          : "ALTER SYSTEM SET wal_level = 'logical'; -- then restart the server",
                       "wal_level is %s; the log must be written with 'logical'", PQgetvalue(res, 0, 1));
     (void)snprintf(c->user, sizeof c->user, "%s", PQgetvalue(res, 0, 4));
     c->may_replicate = PQgetvalue(res, 0, 3)[0] == 't';
     c->may_create = PQgetvalue(res, 0, 9)[0] == 't';
     if (!only && !c->may_replicate) {
         wb_out mend = {0};
-        wb_out_z(&mend, "ALTER ROLE ");
+        bool grant = c->service && c->service->replicate;
+        wb_out_z(&mend, grant ? c->service->replicate : "ALTER ROLE ");
         pg_put_ident_z(&mend, PQgetvalue(res, 0, 4));
-        wb_out_z(&mend, " WITH REPLICATION;");
+        wb_out_z(&mend, grant ? ";" : " WITH REPLICATION;");
         found(r, WB_BAD, &mend, "the user may not replicate");
     }
     if (!only && PQgetvalue(res, 0, 2)[0] == 't')
@@ -85,6 +91,39 @@ static wb_code check_server(checking *c, wb_error *err)
                       keep);
     PQclear(res);
     return code;
+}
+
+/* What a standby that is promoted will have of us, and what the server does to a slot that rests. */
+static wb_code check_failover(checking *c, wb_error *err)
+{
+    PGresult *res;
+    wb_error e;
+    wb_error_reset(&e);
+    if (pg_failover_check(c->s, c->link.version, &e) != WB_OK) found_error(c->r, &e);
+    if (c->link.version < 170000) return WB_OK;
+    wb_code code = pg_query(&c->link, "for its standbys",
+                            "SELECT current_setting('synchronized_standby_slots'), (SELECT string_agg(slot_name, ', '"
+                            " ORDER BY slot_name) FROM pg_replication_slots WHERE slot_type = 'physical' AND active),"
+                            " coalesce(current_setting('idle_replication_slot_timeout', true), '0')",
+                            &res, err);
+    if (code != WB_OK) return code;
+    if (c->s->failover != PG_FAILOVER_OFF && !PQgetvalue(res, 0, 0)[0] && !PQgetisnull(res, 0, 1)) {
+        wb_out mend = {0};
+        wb_out_z(&mend, "ALTER SYSTEM SET synchronized_standby_slots = ");
+        pg_put_literal(&mend, PQgetvalue(res, 0, 1));
+        wb_out_z(&mend, "; SELECT pg_reload_conf();");
+        found(c->r, WB_WARN, &mend,
+              "a standby follows this server, and changes are handed over before it has them: one that is promoted may "
+              "lack the last of them, and the pipeline will stop");
+    }
+    const char *idle = PQgetvalue(res, 0, 2);
+    if (strcmp(idle, "0") != 0)
+        wb_report_add(c->r, WB_WARN, NULL,
+                      "the server gives up a slot that was not read for %s (idle_replication_slot_timeout): a pipeline "
+                      "that rests longer needs a new snapshot",
+                      idle);
+    PQclear(res);
+    return WB_OK;
 }
 
 static void check_replication(checking *c)
@@ -248,7 +287,9 @@ static wb_code check_slot(checking *c, wb_error *err)
 static wb_code check_all(checking *c, wb_error *err)
 {
     wb_code code = pg_link_open(&c->link, c->s, c->h, PG_SQL, err);
+    if (code == WB_OK) code = pg_service_look(&c->link, &c->service, err);
     if (code == WB_OK) code = check_server(c, err);
+    if (code == WB_OK && c->s->snapshot_mode != PG_SNAP_ONLY) code = check_failover(c, err);
     if (code == WB_OK) check_replication(c);
     if (code == WB_OK) code = pg_catalog_load(&c->link, c->patterns, &c->cat, err);
     if (code != WB_OK) return code;

@@ -170,7 +170,9 @@ bool pg_oidset_set(pg_oidset *s, uint32_t oid, bool in); /* false: no memory */
 /* ---------------------------------------------------------------- publication.c */
 
 typedef struct pg_pub {
-    bool exists, ours, all_tables, via_root;
+    bool exists, all_tables, via_root;
+    bool marked; /* its comment says that it is this pipeline's: the owner of the tables may have run our SQL */
+    bool ours;   /* marked, and ours to drop */
     bool ins, upd, del, trunc;
 } pg_pub;
 
@@ -331,6 +333,13 @@ void pg_close(void *ctx);
 /* tail.c */
 wb_code pg_tail_clean(pg_source *s, pg_link *l, wb_error *err) WB_MUST;    /* leftovers of dead ones */
 wb_code pg_tail_existing(pg_source *s, pg_link *l, wb_error *err) WB_MUST; /* takes one that fits, by its name */
+/* service.c */
+typedef struct pg_service {
+    const char *role, *name;
+    const char *wal_level; /* a sentence; NULL: it is always logical there */
+    const char *replicate; /* SQL before the role's name; NULL: ALTER ROLE, as everywhere */
+} pg_service;
+wb_code pg_service_look(pg_link *l, const pg_service **out, wb_error *err) WB_MUST; /* NULL: none that we know */
 /* check.c, status.c, suggest.c, explain.c */
 wb_code pg_check(void *ctx, wb_host *h, wb_report *r, wb_error *err);
 wb_code pg_tip(void *ctx, wb_host *h, void *out, size_t cap, size_t *len, wb_error *err);

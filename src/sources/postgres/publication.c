@@ -15,10 +15,12 @@ static wb_code look_settings(pg_link *l, const pg_names *names, pg_pub *pub, pg_
     const char *values[] = {names->pub, names->insert_pub};
     const char *sql = l->version >= 130000
                           ? "SELECT pubname, puballtables, pubinsert, pubupdate, pubdelete, pubtruncate, pubviaroot,"
-                            " coalesce(obj_description(oid, 'pg_publication'), '') FROM pg_publication"
+                            " coalesce(obj_description(oid, 'pg_publication'), ''), pg_has_role(pubowner, 'USAGE') "
+                            "FROM pg_publication"
                             " WHERE pubname IN ($1, $2)"
                           : "SELECT pubname, puballtables, pubinsert, pubupdate, pubdelete, pubtruncate, false,"
-                            " coalesce(obj_description(oid, 'pg_publication'), '') FROM pg_publication"
+                            " coalesce(obj_description(oid, 'pg_publication'), ''), pg_has_role(pubowner, 'USAGE') "
+                            "FROM pg_publication"
                             " WHERE pubname IN ($1, $2)";
     PGresult *res;
     wb_code code = pg_run(l, &(pg_call){.why = "to list publications", .n = 2, .values = values}, sql, &res, err);
@@ -32,7 +34,8 @@ static wb_code look_settings(pg_link *l, const pg_names *names, pg_pub *pub, pg_
         p->del = PQgetvalue(res, i, 4)[0] == 't';
         p->trunc = PQgetvalue(res, i, 5)[0] == 't';
         p->via_root = PQgetvalue(res, i, 6)[0] == 't';
-        p->ours = strcmp(PQgetvalue(res, i, 7), names->comment) == 0;
+        p->marked = strcmp(PQgetvalue(res, i, 7), names->comment) == 0;
+        p->ours = p->marked && PQgetvalue(res, i, 8)[0] == 't';
     }
     PQclear(res);
     return WB_OK;
@@ -259,11 +262,11 @@ wb_code pg_pub_prepare(pg_source *s, pg_link *l, bool first, wb_error *err)
         if (code != WB_OK) return code;
         warn_insert_only(s);
         insert_pub.exists = count_belonging(&s->cat, true) > 0;
-        insert_pub.ours = true;
+        insert_pub.marked = insert_pub.ours = true;
     } else {
         warn_difference(s, &pub);
     }
-    if (insert_pub.exists && !insert_pub.ours) insert_pub.exists = false; /* only a likeness of names */
+    if (insert_pub.exists && !insert_pub.marked) insert_pub.exists = false; /* only a likeness of names */
     list_for_stream(s, insert_pub.exists);
     return s->pub_list.failed ? pg_nomem(err) : WB_OK;
 }
