@@ -30,6 +30,7 @@ typedef struct add_ctx {
     size_t n;
     addition *all;
     wb_memo memo;
+    const wb_txn *txns; /* of the batch, inside apply */
 } add_ctx;
 
 enum { PG_BOOL = 16, PG_INT8 = 20, PG_TEXT = 25, PG_NUMERIC = 1700, PG_TIMESTAMPTZ = 1184 };
@@ -256,34 +257,26 @@ static const wb_value *longer(const add_ctx *x, wb_batch *b, const wb_value *row
     return v;
 }
 
+static wb_code add_to_change(void *ctx, const void *plan, wb_batch *b, wb_change *c, wb_error *err)
+{
+    const add_ctx *x = ctx;
+    const wb_txn *t = &x->txns[c->txn];
+    bool only_old = !c->after;
+    WB_UNUSED(plan);
+    WB_UNUSED(err);
+    if (c->after) c->after = longer(x, b, c->after, c, t);
+    if (c->before) c->before = longer(x, b, c->before, c, only_old ? t : NULL);
+    return WB_OK;
+}
+
 static wb_code add_apply(void *ctx, wb_batch *b, wb_change *changes, size_t n, const wb_txn *txns, wb_error *err)
 {
     add_ctx *x = ctx;
-    const wb_table *last = NULL;
-    const wb_made *made = NULL;
-    for (size_t i = 0; i < n; i++) {
-        wb_change *c = &changes[i];
-        if (!c->targets || !c->table) continue;
-        if (WB_UNLIKELY(c->op == WB_DDL)) {
-            wb_code code = wb_redraw(&x->memo, make_table, x, b, c, err);
-            if (code) return code;
-            last = NULL; /* the memo may have begun anew */
-        }
-        if (c->table != last) {
-            wb_code code = wb_memo_of(&x->memo, c->table, make_table, x, &made, err);
-            if (code) return code;
-            last = c->table;
-            wb_batch_table(b, made->out);
-        }
-        const wb_txn *t = &txns[c->txn];
-        bool only_old = !c->after;
-        if (c->after) c->after = longer(x, b, c->after, c, t);
-        if (c->before) c->before = longer(x, b, c->before, c, only_old ? t : NULL);
-        c->table = made->out;
-    }
-    if (wb_batch_failed(b)) /* rows were left short: none of them may be read */
+    x->txns = txns;
+    wb_code code = wb_retable(&x->memo, make_table, add_to_change, x, b, changes, n, err);
+    if (code == WB_OK && wb_batch_failed(b)) /* rows were left short: none of them may be read */
         return wb_fail(err, WB_E_NOMEM, WB_RETRY, "There is not enough memory for transform add_columns.");
-    return WB_OK;
+    return code;
 }
 
 static void add_named(void *ctx, const char *pipeline) { ((add_ctx *)ctx)->pipeline = pipeline; }

@@ -100,33 +100,23 @@ static void shrink_row(const columns_plan *plan, const wb_value *row)
     for (uint32_t to = 0; to < plan->n; to++) v[to] = v[plan->from[to]];
 }
 
+static wb_code shrink_change(void *ctx, const void *known, wb_batch *b, wb_change *c, wb_error *err)
+{
+    const columns_plan *plan = known;
+    WB_UNUSED(ctx);
+    WB_UNUSED(b);
+    WB_UNUSED(err);
+    if (plan->all) return WB_OK;
+    if (c->after) shrink_row(plan, c->after);
+    if (c->before && c->before != c->after) shrink_row(plan, c->before);
+    return WB_OK;
+}
+
 static wb_code columns_apply(void *ctx, wb_batch *b, wb_change *changes, size_t n, const wb_txn *txns, wb_error *err)
 {
     columns_ctx *x = ctx;
-    const wb_table *last = NULL;
-    const wb_made *made = NULL;
     WB_UNUSED(txns);
-    for (size_t i = 0; i < n; i++) {
-        wb_change *c = &changes[i];
-        if (!c->targets || !c->table) continue;
-        if (WB_UNLIKELY(c->op == WB_DDL)) {
-            wb_code code = wb_redraw(&x->memo, make_plan, x, b, c, err);
-            if (code) return code;
-            last = NULL; /* the memo may have begun anew */
-        }
-        if (c->table != last) {
-            wb_code code = wb_memo_of(&x->memo, c->table, make_plan, x, &made, err);
-            if (code) return code;
-            last = c->table;
-            wb_batch_table(b, made->out);
-        }
-        const columns_plan *plan = made->plan;
-        if (plan->all) continue;
-        if (c->after) shrink_row(plan, c->after);
-        if (c->before && c->before != c->after) shrink_row(plan, c->before);
-        c->table = made->out;
-    }
-    return WB_OK;
+    return wb_retable(&x->memo, make_plan, shrink_change, x, b, changes, n, err);
 }
 
 static void columns_close(void *ctx)

@@ -197,29 +197,20 @@ static wb_code mask_open(void *ctx, wb_error *err)
     return code;
 }
 
+static wb_code mask_change(void *ctx, const void *known, wb_batch *b, wb_change *c, wb_error *err)
+{
+    const mask_plan *plan = known;
+    wb_code code = WB_OK;
+    if (plan->n && c->after) code = mask_row(ctx, plan, b, c->after, err);
+    if (!code && plan->n && c->before && c->before != c->after) code = mask_row(ctx, plan, b, c->before, err);
+    return code;
+}
+
 static wb_code mask_apply(void *ctx, wb_batch *b, wb_change *changes, size_t n, const wb_txn *txns, wb_error *err)
 {
     mask_ctx *m = ctx;
-    const wb_table *last = NULL;
-    const wb_made *made = NULL;
     WB_UNUSED(txns);
-    for (size_t i = 0; i < n; i++) {
-        wb_change *c = &changes[i];
-        if (!c->targets || !c->table) continue;
-        wb_code code = WB_OK;
-        if (c->table != last) {
-            if ((code = wb_memo_of(&m->memo, c->table, make_plan, m, &made, err))) return code;
-            last = c->table;
-            wb_batch_table(b, made->out);
-        }
-        const mask_plan *plan = made->plan;
-        if (!plan->n) continue;
-        if (c->after) code = mask_row(m, plan, b, c->after, err);
-        if (!code && c->before && c->before != c->after) code = mask_row(m, plan, b, c->before, err);
-        if (code) return code;
-        c->table = made->out;
-    }
-    return WB_OK;
+    return wb_retable(&m->memo, make_plan, mask_change, m, b, changes, n, err);
 }
 
 static const wb_choice withs[] = {

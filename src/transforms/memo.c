@@ -80,7 +80,7 @@ static wb_code made_for(wb_memo *m, const wb_table *in, wb_make_fn make, void *c
     return WB_OK;
 }
 
-wb_code wb_redraw(wb_memo *m, wb_make_fn make, void *ctx, wb_batch *b, wb_change *c, wb_error *err)
+static wb_code redraw(wb_memo *m, wb_make_fn make, void *ctx, wb_batch *b, wb_change *c, wb_error *err)
 {
     if (WB_LIKELY(c->op != WB_DDL || !c->ddl)) return WB_OK;
     const wb_table *before, *after;
@@ -96,26 +96,29 @@ wb_code wb_redraw(wb_memo *m, wb_make_fn make, void *ctx, wb_batch *b, wb_change
     return WB_OK;
 }
 
-wb_code wb_retable(wb_memo *m, wb_make_fn make, void *ctx, wb_batch *b, wb_change *changes, size_t n, wb_error *err)
+wb_code wb_retable(wb_memo *m, wb_make_fn make, wb_edit_fn edit, void *ctx, wb_batch *b, wb_change *changes, size_t n,
+                   wb_error *err)
 {
-    const wb_table *last = NULL, *out = NULL;
+    const wb_table *last = NULL;
+    const wb_made *made = NULL;
     for (size_t i = 0; i < n; i++) {
         wb_change *c = &changes[i];
         if (!c->targets || !c->table) continue;
+        wb_code code = WB_OK;
         if (WB_UNLIKELY(c->op == WB_DDL)) {
-            wb_code code = wb_redraw(m, make, ctx, b, c, err);
+            code = redraw(m, make, ctx, b, c, err);
             if (code) return code;
             last = NULL; /* the memo may have begun anew */
         }
         if (c->table != last) {
-            const wb_made *made;
-            wb_code code = wb_memo_of(m, c->table, make, ctx, &made, err);
+            code = wb_memo_of(m, c->table, make, ctx, &made, err);
             if (code) return code;
             last = c->table;
-            out = made->out;
-            wb_batch_table(b, out);
+            wb_batch_table(b, made->out);
         }
-        c->table = out;
+        if (edit) code = edit(ctx, made->plan, b, c, err);
+        if (code) return code;
+        c->table = made->out;
     }
     return WB_OK;
 }

@@ -21,12 +21,13 @@ typedef wb_code (*wb_make_fn)(void *ctx, const wb_table *in, wb_made *made, wb_e
 wb_code wb_memo_of(wb_memo *m, const wb_table *in, wb_make_fn make, void *ctx, const wb_made **out,
                    wb_error *err) WB_MUST;
 void wb_memo_fini(wb_memo *m);
-/* Give every change that is not dropped the table made for its own: all that rename and route do. */
-wb_code wb_retable(wb_memo *m, wb_make_fn make, void *ctx, wb_batch *b, wb_change *changes, size_t n,
-                   wb_error *err) WB_MUST;
+/* Edit one change's rows; it still has the table that came in. */
+typedef wb_code (*wb_edit_fn)(void *ctx, const void *plan, wb_batch *b, wb_change *c, wb_error *err);
 
-/* The tables that a schema change speaks of, made the same way; nothing for another change. */
-wb_code wb_redraw(wb_memo *m, wb_make_fn make, void *ctx, wb_batch *b, wb_change *c, wb_error *err) WB_MUST;
+/* What the transforms that change tables do: every change that is not dropped is edited (edit may be NULL) and gets the
+ * table made for its own. */
+wb_code wb_retable(wb_memo *m, wb_make_fn make, wb_edit_fn edit, void *ctx, wb_batch *b, wb_change *changes, size_t n,
+                   wb_error *err) WB_MUST;
 
 /* A copy of `in` to edit and give to wb_table_new: the columns in malloc'd memory with room for `more`. */
 wb_code wb_table_draft(const wb_table *in, size_t more, wb_table *proto, wb_column **cols, wb_error *err) WB_MUST;

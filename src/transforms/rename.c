@@ -125,7 +125,7 @@ static wb_code rename_apply(void *ctx, wb_batch *b, wb_change *changes, size_t n
 {
     rename_ctx *r = ctx;
     WB_UNUSED(txns);
-    return wb_retable(&r->memo, make_table, r, b, changes, n, err);
+    return wb_retable(&r->memo, make_table, NULL, r, b, changes, n, err);
 }
 
 #define AT(field) offsetof(rename_ctx, field)

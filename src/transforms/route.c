@@ -109,7 +109,7 @@ static wb_code route_apply(void *ctx, wb_batch *b, wb_change *changes, size_t n,
 {
     route_ctx *r = ctx;
     WB_UNUSED(txns);
-    return wb_retable(&r->memo, make_table, r, b, changes, n, err);
+    return wb_retable(&r->memo, make_table, NULL, r, b, changes, n, err);
 }
 
 static void route_named(void *ctx, const char *pipeline) { ((route_ctx *)ctx)->pipeline = pipeline; }
