@@ -10,6 +10,8 @@
 
 extern const wb_target wb_target_file;
 
+enum { JOURNAL_US = 250000 }; /* with `each`: the journal waits at most so long for a moment without lines */
+
 static const wb_choice fsync_choices[] = {{"each", FILE_EACH, "as soon as nothing more waits to be written"},
                                           {"off", FILE_OFF, "never: a power cut may lose confirmed changes"},
                                           {NULL, 0, NULL}};
@@ -218,6 +220,7 @@ static wb_code remember(file_target *f, const wb_view *v, wb_ticket t, wb_error 
     f->next.pos_len = (uint32_t)v->stand.pos.len;
     if (v->stand.pos.len) memcpy(f->next.pos, v->stand.pos.ptr, v->stand.pos.len);
     f->next.ordinal = v->stand.ordinal;
+    if (!f->unsaid) f->unsaid_us = wb_mono_us();
     f->unsaid = true;
     return WB_OK;
 }
@@ -292,9 +295,21 @@ static wb_code flush_stream(file_target *f, int ms, wb_error *err)
     return code;
 }
 
+/* `each`: lines are synced as they come, their journal when nothing more does: its sync would hold up the next lines.
+ */
+static bool journal_waits(const file_target *f)
+{
+    bool quiet = !f->unsynced && !f->text.len && !f->packed.len;
+    return !quiet && wb_mono_us() - f->unsaid_us < JOURNAL_US;
+}
+
 static wb_code flush_data(file_target *f, int ms, wb_error *err)
 {
     if (!f->unsaid) return file_rotate_due(f) ? file_rotate(f, err) : WB_OK;
+    if (ms >= 0 && f->fsync_ms == FILE_EACH && journal_waits(f)) {
+        wb_code code = file_data_sync(f, err);
+        return code == WB_OK ? WB_AGAIN : code;
+    }
     bool due = ms < 0 || f->fsync_ms < 0 || wb_mono_us() - f->committed_us >= f->fsync_ms * 1000;
     if (due) return file_data_commit(f, err);
     wb_code code = f->packer ? WB_OK : file_data_drain(f, err); /* readable now, durable soon */

@@ -94,16 +94,17 @@ typedef struct file_target {
     wb_out packed;
     size_t sent;       /* bytes of the above that are written already */
     uint64_t end;      /* regular: where the next byte goes; streams: bytes written */
-    uint64_t unsynced; /* bytes since the last commit */
+    uint64_t unsynced; /* bytes written since the last sync */
     file_journal journal;
     file_mark next;        /* what the journal will say */
     file_pending *pending; /* accepted, not answered */
     size_t npending, cap_pending;
     int64_t committed_us; /* monotonic, end of the last commit */
     int64_t commit_took_us;
-    bool unsaid;     /* `next` has a stand that the journal does not */
-    bool blocked;    /* the last try failed, and may be tried again */
-    wb_error broken; /* only close helps */
+    int64_t unsaid_us; /* since when */
+    bool unsaid;       /* `next` has a stand that the journal does not */
+    bool blocked;      /* the last try failed, and may be tried again */
+    wb_error broken;   /* only close helps */
     uint64_t epoch;
 
     /* over close */
@@ -124,7 +125,8 @@ void file_answer(file_target *f, size_t n);
 /* file_data.c: regular files */
 wb_code file_data_open(file_target *f, wb_open *o, wb_error *err) WB_MUST;
 wb_code file_data_drain(file_target *f, wb_error *err) WB_MUST;  /* write what is outgoing */
-wb_code file_data_commit(file_target *f, wb_error *err) WB_MUST; /* and sync, tell the journal, answer */
+wb_code file_data_sync(file_target *f, wb_error *err) WB_MUST;   /* and sync it */
+wb_code file_data_commit(file_target *f, wb_error *err) WB_MUST; /* and tell the journal, answer */
 wb_code file_data_begin_snapshot(file_target *f, wb_error *err) WB_MUST;
 void file_data_close(file_target *f);
 

@@ -162,24 +162,29 @@ static wb_code still_there(file_target *f, wb_error *err)
     return WB_E_STATE;
 }
 
+wb_code file_data_sync(file_target *f, wb_error *err)
+{
+    wb_code code = file_pack(f, true, err);
+    if (code == WB_OK) code = file_data_drain(f, err);
+    if (code == WB_OK) code = still_there(f, err);
+    if (code != WB_OK || !f->unsynced) return code;
+    if (syncs(f)) code = wb_io_sync(f->fd, f->full, err);
+    int sys = code == WB_OK ? WB_FAULT("file.after_sync") : 0;
+    if (sys) code = wb_fail_errno(err, sys, "cannot sync %s", f->full);
+    if (code == WB_OK) f->unsynced = 0;
+    return code;
+}
+
 wb_code file_data_commit(file_target *f, wb_error *err)
 {
     int64_t start = wb_mono_us();
-    wb_code code = file_pack(f, true, err);
-    if (code == WB_OK) code = file_data_drain(f, err);
+    wb_code code = f->unsaid ? file_data_sync(f, err) : WB_OK;
     if (code == WB_OK && f->unsaid) {
-        code = still_there(f, err);
-        if (code == WB_OK && syncs(f)) code = wb_io_sync(f->fd, f->full, err);
-        int sys = code == WB_OK ? WB_FAULT("file.after_sync") : 0;
-        if (sys) code = wb_fail_errno(err, sys, "cannot sync %s", f->full);
-        if (code == WB_OK) {
-            f->next.length = f->end;
-            code = file_journal_write(&f->journal, &f->next, syncs(f), err);
-        }
+        f->next.length = f->end;
+        code = file_journal_write(&f->journal, &f->next, syncs(f), err);
     }
     if (code != WB_OK) return code;
     f->unsaid = false;
-    f->unsynced = 0;
     f->committed_us = wb_mono_us();
     f->commit_took_us = f->committed_us - start;
     file_answer(f, f->npending);

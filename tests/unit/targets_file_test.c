@@ -50,6 +50,9 @@ static void test_lines_and_answers(void **state)
     MUST(&r, rig_write(&r, 2, "x"));
     assert_int_equal(host.nfree, 1);
     MUST(&r, rig_write(&r, 1, "x"));
+    assert_int_equal(rig_flush(&r, 0), WB_AGAIN); /* synced; the journal when nothing more comes */
+    assert_int_equal(host.ndone, 0);
+    expect_rows(&host, "out", 1, 3);
     MUST(&r, rig_flush(&r, 0));
     assert_int_equal(host.ndone, 2);
     assert_true(host.in_order);
@@ -67,14 +70,17 @@ static void test_resume_at_the_journals_stand(void **state)
     RIG(&r, &host, PLAIN);
     MUST(&r, rig_open(&r));
     MUST(&r, rig_write(&r, 2, "x"));
-    MUST(&r, rig_flush(&r, 0));
+    MUST(&r, rig_flush(&r, -1));
     MUST(&r, rig_write_as(&r, 1, "x", 10, 1, 0)); /* a piece of a large transaction */
-    MUST(&r, rig_flush(&r, 0));
+    MUST(&r, rig_flush(&r, -1));
+    MUST(&r, rig_write(&r, 1, "x"));
+    assert_int_equal(rig_flush(&r, 0), WB_AGAIN); /* synced without its journal: comes again */
     wb_target_file.close(r.ctx);
     append(&host, "out", "{\"id\":3,\"v\":\"torn");
     MUST(&r, rig_open(&r));
     assert_string_equal(r.stand, "10+1");
     expect_rows(&host, "out", 1, 3);
+    r.row = 4;
     MUST(&r, rig_write(&r, 1, "x"));
     MUST(&r, rig_flush(&r, -1));
     expect_rows(&host, "out", 1, 4);

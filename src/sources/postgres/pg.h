@@ -299,6 +299,7 @@ struct pg_source {
     char *pending;      /* a message that has no batch yet: PQfreemem */
     int pending_len;
     size_t since_pause, since_dry; /* bytes */
+    int64_t paused_us;
     uint64_t received_messages;
 
     pg_lsn received, settled, reported;

@@ -9,7 +9,7 @@
 
 #include "base/clock.h"
 
-enum { PAUSE_NS = 500000, BURST = 1024, FLOOD = 4096, HOLD_MS = 1, TIMERS_EVERY = 1023, GOODBYE_US = 200000 };
+enum { PAUSE_NS = 500000, BURST = 4096, FLOOD = 4096, HOLD_MS = 1, TIMERS_EVERY = 1023, GOODBYE_US = 200000 };
 
 /* ---------------------------------------------------------------- starting */
 
@@ -117,10 +117,19 @@ void pg_stream_end(pg_source *s)
 
 /* ---------------------------------------------------------------- reading */
 
-static bool readable(const pg_source *s, int ms)
+static bool readable(const pg_source *s)
 {
     struct pollfd fd = {PQsocket(s->repl.pg), POLLIN, 0};
-    return poll(&fd, 1, ms) > 0;
+    return poll(&fd, 1, 0) > 0;
+}
+
+/* All targets are busy: more may come for this batch before one of them has time for it. */
+static bool more_comes(pg_source *s)
+{
+    struct pollfd fds[2] = {{PQsocket(s->repl.pg), POLLIN, 0}, {wb_host_fd(s->host), POLLIN, 0}};
+    if (wb_host_waiting(s->host) || poll(fds, 2, HOLD_MS) <= 0) return false;
+    if (fds[1].revents) wb_host_fd_clear(s->host);
+    return fds[0].revents != 0;
 }
 
 static wb_code consume(pg_source *s, wb_error *err)
@@ -142,28 +151,31 @@ static wb_code sleep_on(pg_source *s, bool socket, int64_t until, wb_error *err)
     return pg_timers(s, err);
 }
 
-/* Let the server get ahead, so that fewer of its rows wake us. */
+/* Let the server get ahead, so that fewer of its rows wake us. Not below 1 MB/s, where it would only cost latency. */
 static bool pause_pays(pg_source *s)
 {
     const struct timespec pause = {0, PAUSE_NS};
     if (s->since_pause < BURST) return false;
+    bool fast = (int64_t)s->since_pause >= wb_mono_us() - s->paused_us;
+    if (fast) (void)nanosleep(&pause, NULL);
     s->since_pause = 0;
-    (void)nanosleep(&pause, NULL);
-    return readable(s, 0);
+    s->paused_us = wb_mono_us();
+    if (!fast) return false;
+    return readable(s);
 }
 
 /* The socket gave nothing. In a flood the batch is kept over the pause, for fewer and larger ones; a few small
  * transactions are handed over first. */
 static wb_code when_dry(pg_source *s, int64_t until, wb_error *err)
 {
-    if (readable(s, 0)) return consume(s, err);
+    if (readable(s)) return consume(s, err);
     wb_code code = WB_OK;
     bool flood = s->since_dry >= FLOOD;
     s->since_dry = 0;
     if (flood && pause_pays(s)) return consume(s, err);
     bool holds = s->batch && wb_batch_last_txn(s->batch);
     if (holds || s->idle_to) {
-        bool now = !holds || wb_host_waiting(s->host) || !readable(s, HOLD_MS);
+        bool now = !holds || !more_comes(s);
         code = now ? pg_batch_put(s, err) : WB_OK;
         if (code != WB_OK || !now) return code == WB_OK ? consume(s, err) : code;
     }
