@@ -1,6 +1,5 @@
 /* deliver.c: from a batch to the targets' queues: selection, transforms, what a target already has, views, stands.
  * Source thread only. No target and no source filters by position; it is done here, once. */
-#include <stdio.h>
 
 #include "base/clock.h"
 #include "base/patterns.h"
