@@ -143,7 +143,8 @@ typedef enum wb_op {
 enum {
     WB_TXN_BEGIN = 1,    /* its first change is in this batch                                  */
     WB_TXN_END = 2,      /* its last change is in this batch; `end` is set                     */
-    WB_TXN_SNAPSHOT = 4  /* not a transaction: rows of a snapshot                              */
+    WB_TXN_SNAPSHOT = 4  /* not a transaction but a turn: rows of a snapshot that a target gets whole, or again. Until
+                          * its END a target's stand does not move, since a copy that is read again has other rows  */
 };
 
 typedef struct wb_txn {
@@ -151,7 +152,7 @@ typedef struct wb_txn {
     wb_str global_id;  /* GTID; empty: null                                                     */
     wb_str log;        /* log file or slot: the record's "source"; empty: null                  */
     int64_t commit_us; /* µs since 1970; snapshot: when it was taken                            */
-    wb_pos at;         /* what `holds` is asked with; known from the first change on            */
+    wb_pos at;         /* what `holds` is asked with; known from the first change on. Of a turn: none, or its number */
     wb_pos end;        /* position after the whole transaction; only with WB_TXN_END            */
     uint32_t flags;
 } wb_txn;
@@ -161,7 +162,8 @@ enum {
     WB_C_LAST_OF_TABLE = 2,
     WB_C_FIRST_OF_SNAPSHOT = 4,
     WB_C_LAST_OF_SNAPSHOT = 8,
-    WB_C_KEY_CHANGED = 16    /* UPDATE whose old key differs: `before` has at least the old key  */
+    WB_C_KEY_CHANGED = 16,   /* UPDATE whose old key differs: `before` has at least the old key  */
+    WB_C_COPYING = 32        /* its table is not copied to the end: the row may be missing, and will be read */
 };
 
 typedef enum wb_ddl_kind { WB_DDL_CREATE, WB_DDL_ALTER, WB_DDL_DROP } wb_ddl_kind;
@@ -207,7 +209,13 @@ static inline const char *wb_change_type(const wb_change *c)
 
 typedef struct wb_batch wb_batch;
 
-enum { WB_BATCH_RESET = 1 }; /* first batch of a snapshot: forget what an unfinished one brought */
+/* Of batches, and of the views on them. */
+enum {
+    WB_BATCH_RESET = 1, /* first batch of a snapshot: the target begins from nothing                            */
+    WB_BATCH_AGAIN = 2, /* with RESET: nothing but an unfinished snapshot came since the last one: it is void    */
+    WB_VIEW_OPEN = 4,   /* a piece of a turn: its stand is the one before the turn, what it brings counts with the end */
+    WB_VIEW_ABANDON = 8 /* the turn that is open does not end: first take back what its pieces brought            */
+};
 
 /* All of these: source thread only, between take and put. A failed allocation is sticky: the functions
  * return a usable dummy and wb_batch_failed() is true; the engine turns it into WB_E_NOMEM at put. */
@@ -224,7 +232,7 @@ WB_API void wb_batch_table(wb_batch *b, const wb_table *t); /* the batch holds a
 WB_API bool wb_batch_full(const wb_batch *b);   /* big enough: put it                              */
 WB_API size_t wb_batch_count(const wb_batch *b);
 WB_API bool wb_batch_failed(const wb_batch *b);
-WB_API void wb_batch_set_reset(wb_batch *b);
+WB_API void wb_batch_set_reset(wb_batch *b, bool again); /* again: WB_BATCH_AGAIN as well      */
 WB_API void wb_batch_set_targets(wb_batch *b, uint64_t mask); /* only these targets; default: all  */
 
 /* ---------------------------------------------------------------- views (a target reads them) */
@@ -238,7 +246,7 @@ typedef struct wb_view {
     size_t nchanges, ntxns; /* of the whole batch: take changes with wb_view_next only  */
     uint64_t bit;
     wb_stand stand;
-    uint32_t flags;         /* WB_BATCH_RESET */
+    uint32_t flags;         /* WB_BATCH_*, WB_VIEW_* */
     bool ends_txn;          /* the view ends with a whole transaction: a SQL target may commit here */
 } wb_view;
 

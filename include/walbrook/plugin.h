@@ -99,7 +99,7 @@ WB_API const char *wb_host_pipeline(wb_host *h);  /* its name                   
 WB_API const char *wb_host_state_dir(wb_host *h); /* absolute folder, 0700; NULL: no state (tail)  */
 /* A path of the pipeline file made absolute (relative to the file's folder), in `out`. WB_E_CONFIG: too long. */
 WB_API wb_code wb_host_path(wb_host *h, const char *path, char *out, size_t cap, wb_error *err) WB_MUST;
-WB_API int64_t wb_host_memory(wb_host *h);        /* this plugin's own share, bytes                */
+WB_API int64_t wb_host_memory(wb_host *h); /* this plugin's own share, bytes                */
 WB_API int64_t wb_host_max_row(wb_host *h);
 
 typedef enum wb_log_level { WB_LOG_ERROR, WB_LOG_WARN, WB_LOG_INFO, WB_LOG_DEBUG } wb_log_level;
@@ -109,9 +109,9 @@ WB_API void wb_host_log(wb_host *h, wb_log_level level, const char *fmt, ...) WB
  * connection, poll wb_host_fd). put: gives it away; the order of puts is the order of changes. */
 WB_API wb_batch *wb_host_take(wb_host *h, size_t need);
 WB_API wb_code wb_host_put(wb_host *h, wb_batch *b, wb_error *err) WB_MUST;
-WB_API void wb_host_drop(wb_host *h, wb_batch *b);          /* taken, not wanted                 */
+WB_API void wb_host_drop(wb_host *h, wb_batch *b);                  /* taken, not wanted                 */
 WB_API void wb_host_idle(wb_host *h, wb_pos pos, uint64_t targets); /* nothing up to here; ~0: all */
-WB_API bool wb_host_waiting(wb_host *h);                    /* a target has nothing to do         */
+WB_API bool wb_host_waiting(wb_host *h);                            /* a target has nothing to do         */
 /* What the source must remember: durable when put returns WB_OK. get: 0 bytes when unknown;
  * *value lives until the next get. A name ending in '/' is a family: see list. */
 WB_API wb_code wb_host_state_put(wb_host *h, const char *key, wb_str value, wb_error *err) WB_MUST;
@@ -120,6 +120,15 @@ WB_API wb_code wb_host_state_del(wb_host *h, const char *key, wb_error *err) WB_
 WB_API wb_code wb_host_state_list(wb_host *h, const char *prefix,
                                   void (*each)(void *arg, const char *key, wb_str value), void *arg,
                                   wb_error *err) WB_MUST;
+/* Several of them in one durable step. A value whose ptr is NULL: forget the key. */
+typedef struct wb_kv {
+    const char *key;
+    wb_str value;
+} wb_kv;
+WB_API wb_code wb_host_state_put_all(wb_host *h, const wb_kv *kv, size_t n, wb_error *err) WB_MUST;
+/* A copy of tables has begun (until.ptr NULL) or was handed over whole: those who wait for it (`--until now`) wait
+ * until every target is at `until`. */
+WB_API void wb_host_copying(wb_host *h, bool on, wb_pos until);
 /* Progress of a snapshot, for the bar and status. total < 0: not known. table NULL: the end. */
 WB_API void wb_host_progress(wb_host *h, const wb_table *table, int64_t rows, int64_t total);
 
@@ -130,16 +139,25 @@ WB_API void wb_host_done(wb_host *h, wb_ticket t, const wb_error *err);
 /* A format by name for this target's `format:` option; NULL: none of that name. */
 WB_API const struct wb_format *wb_host_format(wb_host *h, const char *name);
 /* A change that this target can never take: WB_OK: it is in the dead-letter file, go on; else return the error. */
-WB_API wb_code wb_host_poison(wb_host *h, wb_ticket t, const wb_view *v, const wb_change *c,
-                              const wb_error *why, wb_error *err) WB_MUST;
+WB_API wb_code wb_host_poison(wb_host *h, wb_ticket t, const wb_view *v, const wb_change *c, const wb_error *why,
+                              wb_error *err) WB_MUST;
 
 /* ---------------------------------------------------------------- source */
+
+typedef struct wb_member { /* one target of the pipeline */
+    const char *name;
+    uint64_t bit;
+    bool running; /* else its position is not known now, and it gets nothing until the source opens again */
+    wb_pos pos;   /* of the last whole transaction or turn; len 0: none                                     */
+} wb_member;
 
 typedef struct wb_resume {
     wb_pos pos;     /* where the stream goes on; len 0: no target has a position yet                */
     uint64_t fresh; /* targets that have nothing: they get the snapshot; without one, idle(start) where `start`
                      * is where the server's log begins for us, and the stream opens there, before pos     */
     bool again;     /* a reconnect inside one run                                                   */
+    const wb_member *members; /* all targets; until open returns */
+    size_t nmembers;
 } wb_resume;
 
 typedef struct wb_source {
@@ -151,13 +169,16 @@ typedef struct wb_source {
     wb_code (*read)(void *ctx, int ms, wb_error *err);
     /* All targets and the checkpoint have `pos`: the server may forget it. Source thread, never backwards. */
     wb_code (*settle)(void *ctx, wb_pos pos, wb_error *err);
-    bool (*holds)(wb_pos pos, const wb_txn *txn);            /* is the transaction inside? pure          */
-    int (*compare)(wb_pos a, wb_pos b);                      /* -1, 0, 1; 2: neither holds the other; pure */
+    bool (*holds)(wb_pos pos, const wb_txn *txn); /* is the transaction inside? pure          */
+    int (*compare)(wb_pos a, wb_pos b);           /* -1, 0, 1; 2: neither holds the other; pure */
     void (*meet)(wb_pos a, wb_pos b, void *out, size_t cap, size_t *len); /* latest inside both; pure     */
-    int64_t (*distance)(wb_pos from, wb_pos to);             /* bytes of log between, for lag; may be NULL; pure */
+    /* Where one is who was at `a` and got what ends at `b`; NULL slot: at b. For positions of several counters; pure.
+     */
+    void (*join)(wb_pos a, wb_pos b, void *out, size_t cap, size_t *len);
+    int64_t (*distance)(wb_pos from, wb_pos to); /* bytes of log between, for lag; may be NULL; pure */
     /* Where the log ends now (own short connection; needs no open). */
     wb_code (*tip)(void *ctx, wb_host *h, void *out, size_t cap, size_t *len, wb_error *err);
-    size_t (*render)(wb_pos pos, char *out, size_t cap);     /* text for people; returns its length       */
+    size_t (*render)(wb_pos pos, char *out, size_t cap); /* text for people; returns its length       */
     wb_code (*parse)(wb_str text, void *out, size_t cap, size_t *len, wb_error *err);
     /* For `status`: facts from the server, without open, while another thread may be reading. "position": where the
      * log ends now, as render prints it; "held_bytes": log kept for us. */
@@ -168,6 +189,12 @@ typedef struct wb_source {
     wb_code (*suggest)(void *ctx, wb_host *h, void (*put)(void *arg, const char *text), void *arg, wb_error *err);
     /* `explain types`: the tables that `tables` wants, as they are now, with the columns that travel. Needs no open. */
     wb_code (*types)(void *ctx, wb_host *h, void (*each)(void *arg, const wb_table *t), void *arg, wb_error *err);
+    /* A wish of the user, from another process, while it may be running: `what` is "add-table" or "resync". Look
+     * whether it can be done and write it to the state, where read() finds it after a reload, or the next open. */
+    wb_code (*ask)(void *ctx, wb_host *h, const char *what, const char *table, wb_error *err);
+    /* HUP; source thread, between reads, while open. `fresh`: a context with the options that the file has now; NULL:
+     * it cannot be read. What can change while running is copied from it. */
+    wb_code (*reload)(void *ctx, const void *fresh, wb_error *err);
     void (*interrupt)(void *ctx); /* any thread, any time, repeatedly: read and open return soon          */
     void (*close)(void *ctx);
 } wb_source;
@@ -177,13 +204,13 @@ typedef struct wb_source {
 enum { WB_TARGET_STANDS = 1 }; /* caps: it keeps its own stand beside the data (exactly once) */
 
 typedef struct wb_open {
-    uint64_t epoch;   /* of this start; write it beside the stand; a commit that finds another stops   */
-    bool fresh;       /* the state has never seen this target                                           */
-    wb_stand known;   /* the checkpoint, when not fresh                                                 */
-    bool keeps;       /* out: this destination keeps stands (a pipe does not): one that is missing was lost */
-    bool own;         /* out: the target has a stand of its own                                         */
-    wb_stand stand;   /* out: that stand; memory of the plugin until close                              */
-    int (*compare)(wb_pos a, wb_pos b);            /* the source's                                     */
+    uint64_t epoch; /* of this start; write it beside the stand; a commit that finds another stops   */
+    bool fresh;     /* the state has never seen this target                                           */
+    wb_stand known; /* the checkpoint, when not fresh                                                 */
+    bool keeps;     /* out: this destination keeps stands (a pipe does not): one that is missing was lost */
+    bool own;       /* out: the target has a stand of its own                                         */
+    wb_stand stand; /* out: that stand; memory of the plugin until close                              */
+    int (*compare)(wb_pos a, wb_pos b); /* the source's                                     */
     size_t (*render)(wb_pos pos, char *out, size_t cap);
 } wb_open;
 
@@ -202,7 +229,7 @@ typedef struct wb_target {
     wb_code (*status)(void *ctx, wb_host *h, const wb_facts *facts, wb_error *err); /* without open; may be NULL */
     wb_code (*destination)(void *ctx, char *out, size_t cap); /* what the state knows it by, no secrets  */
     const char *(*stores)(const wb_column *c); /* `explain types`: its type there, "BIGINT"; NULL: it has no columns */
-    void (*interrupt)(void *ctx); /* any thread: write, flush and open return within 1 s                 */
+    void (*interrupt)(void *ctx);              /* any thread: write, flush and open return within 1 s                 */
     void (*close)(void *ctx);
 } wb_target;
 

@@ -47,6 +47,7 @@ void wb_pipeline_free(wb_pipeline *p)
     wb_host_fini(&p->host);
     wb_kept_fini(&p->settled);
     wb_kept_fini(&p->tip);
+    wb_kept_fini(&p->copied);
     wb_kept_fini(&p->server_end);
     free(p->facts);
     pthread_cond_destroy(&p->cond);

@@ -155,7 +155,7 @@ bool wb_batch_full(const wb_batch *b)
 }
 size_t wb_batch_count(const wb_batch *b) { return b->nchanges; }
 bool wb_batch_failed(const wb_batch *b) { return b->failed || b->arena.failed; }
-void wb_batch_set_reset(wb_batch *b) { b->flags |= WB_BATCH_RESET; }
+void wb_batch_set_reset(wb_batch *b, bool again) { b->flags |= WB_BATCH_RESET | (again ? WB_BATCH_AGAIN : 0u); }
 void wb_batch_set_targets(wb_batch *b, uint64_t mask) { b->targets = mask; }
 
 /* ---------------------------------------------------------------- the pool */

@@ -18,7 +18,7 @@ struct wb_batch {
     size_t ntables, cap_tables;
     const wb_table *last_table;
     uint64_t targets;        /* mask by the source   */
-    uint32_t flags;          /* WB_BATCH_RESET       */
+    uint32_t flags;          /* WB_BATCH_*           */
     bool failed;
     size_t charged;          /* bytes taken from the budget */
     atomic_uint refs;

@@ -322,6 +322,8 @@ static wb_code parse(const char *text, size_t len, const char *file, const char 
     wb_arena_init(&c->arena, 16 * 1024, 0);
     c->file = wb_arena_strdup(&c->arena, file);
     c->dir = wb_arena_strdup(&c->arena, absolute);
+    const char *slash = strrchr(file, '/');
+    if (from_file) c->path = wb_arena_printf(&c->arena, "%s/%s", absolute, slash ? slash + 1 : file);
     wb_code code = c->arena.failed ? no_memory(err) : read_all(c, text, len, from_file, err);
     if (!code && c->arena.failed) code = no_memory(err);
     if (code)

@@ -46,6 +46,7 @@ extern const wb_option wb_engine_option_table[];
 typedef struct wb_config {
     wb_arena arena;
     const char *file; /* as given; "(text)" when parsed from text */
+    const char *path; /* of the file, absolute; NULL: from text */
     const char *dir;  /* absolute folder that paths are relative to */
     const wb_node *root;
     wb_engine_options engine;

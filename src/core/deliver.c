@@ -129,7 +129,9 @@ static wb_code select_changes(wb_pipeline *p, wb_batch *b, wb_error *err)
             mask = b->targets & s->mask;
             last = c->table;
         }
-        c->targets = (c->table ? mask : b->targets) & d->op_mask[c->op];
+        /* What empties a table before it is copied again belongs to the copy, whatever `operations` says. */
+        bool copies = c->op == WB_TRUNCATE && (b->txns[c->txn].flags & WB_TXN_SNAPSHOT);
+        c->targets = (c->table ? mask : b->targets) & d->op_mask[WB_UNLIKELY(copies) ? WB_READ : c->op];
     }
     return WB_OK;
 }
@@ -201,20 +203,32 @@ static wb_change *project(wb_pipeline *p, wb_lane *l, wb_batch *b, const wb_chan
     return NULL;
 }
 
-/* Leave out what the target has; bring `stand` to where the txn's changes in this batch take it. Changes [from, to). */
+/* Where one is who was at `have` and got what ends at `end`; in the batch's memory. */
+static wb_pos advance(wb_pipeline *p, wb_batch *b, wb_pos have, wb_pos end)
+{
+    const wb_source *s = wb_pipeline_source(p);
+    uint8_t out[1024];
+    size_t n = 0;
+    if (!s->join || !have.len) return end;
+    s->join(have, end, out, sizeof out, &n);
+    return n ? (wb_pos){wb_batch_copy(b, out, n), n} : end;
+}
+
+/* Leave out what the target has; bring `stand` to where the txn's changes in this batch take it. Changes [from, to).
+ * Within a turn of a snapshot a stand does not move: who reads it again finds other rows. */
 static void step_over(wb_pipeline *p, wb_lane *l, wb_batch *b, const wb_txn *txn, size_t from, size_t to,
                       wb_stand *stand)
 {
-    bool snapshot = (txn->flags & WB_TXN_SNAPSHOT) != 0;
-    bool held = !snapshot && stand->pos.len && wb_pipeline_source(p)->holds(stand->pos, txn);
-    if (held) {
+    bool turn = (txn->flags & WB_TXN_SNAPSHOT) != 0;
+    if (stand->pos.len && (!turn || txn->at.len) && wb_pipeline_source(p)->holds(stand->pos, txn)) {
         for (size_t i = from; i < to; i++) b->changes[i].targets &= ~l->bit;
         return;
     }
-    for (size_t i = from; i < to && b->changes[i].ordinal < stand->ordinal; i++) b->changes[i].targets &= ~l->bit;
+    for (size_t i = from; !turn && i < to && b->changes[i].ordinal < stand->ordinal; i++)
+        b->changes[i].targets &= ~l->bit;
     if (txn->flags & WB_TXN_END)
-        *stand = (wb_stand){txn->end, 0};
-    else if (to > from && b->changes[to - 1].ordinal >= stand->ordinal)
+        *stand = (wb_stand){advance(p, b, stand->pos, txn->end), 0};
+    else if (!turn && to > from && b->changes[to - 1].ordinal >= stand->ordinal)
         stand->ordinal = b->changes[to - 1].ordinal + 1;
 }
 
@@ -230,8 +244,9 @@ static wb_code issue(wb_pipeline *p, wb_lane *l, wb_batch *b, size_t from, size_
                      int64_t commit_us, uint32_t flags, wb_error *err)
 {
     size_t n = count_changes(b, from, to, l->bit);
+    if (l->abandon) flags |= WB_VIEW_ABANDON;
     /* An end without changes matters to a target that was given a piece of that transaction: it may commit now. */
-    bool has = n > 0 || (flags & WB_BATCH_RESET) || (ends && l->inside);
+    bool has = n > 0 || (flags & (WB_BATCH_RESET | WB_VIEW_ABANDON)) || (ends && l->inside);
     wb_change *own = NULL;
     if (n && l->config->select.columns) {
         own = project(p, l, b, b->changes + from, to - from, err);
@@ -246,7 +261,11 @@ static wb_code issue(wb_pipeline *p, wb_lane *l, wb_batch *b, size_t from, size_
                     .stand = stand,
                     .flags = flags,
                     .ends_txn = ends};
-    if (has) l->inside = !ends;
+    if (has) {
+        l->inside = !ends;
+        l->open = (flags & WB_VIEW_OPEN) != 0;
+        l->abandon = false;
+    }
     atomic_fetch_add_explicit(&l->changes, n, memory_order_relaxed);
     if (!wb_lane_issue(l, &view, b, own, has, commit_us) || !wb_keep(&l->issued, stand))
         return wb_fail(err, WB_E_NOMEM, WB_NEVER, "out of memory");
@@ -259,7 +278,7 @@ typedef struct plan {
     size_t whole_to;       /* changes of the first piece; 0 with !two */
     wb_stand whole, stand; /* after the first piece, after all        */
     int64_t whole_us, commit_us;
-    bool two, ends;
+    bool two, ends, open;
 } plan;
 
 /* Walk the batch's transactions for one target. All targets are planned before any gets its view: planning clears
@@ -276,6 +295,7 @@ static plan plan_for(wb_pipeline *p, wb_lane *l, wb_batch *b)
         step_over(p, l, b, &b->txns[t], at, to, &x.stand);
         at = to;
         x.ends = (b->txns[t].flags & WB_TXN_END) != 0;
+        x.open = !x.ends && (b->txns[t].flags & WB_TXN_SNAPSHOT);
         x.commit_us = b->txns[t].commit_us;
         if (x.ends) {
             any_whole = true;
@@ -298,6 +318,7 @@ static wb_code deliver_to(wb_pipeline *p, wb_lane *l, wb_batch *b, const plan *x
         from = x->whole_to;
         flags = 0;
     }
+    if (x->open) flags |= WB_VIEW_OPEN;
     return issue(p, l, b, from, b->nchanges, x->stand, x->ends, x->commit_us, flags, err);
 }
 
@@ -332,6 +353,7 @@ wb_code wb_deliver_put(wb_pipeline *p, wb_batch *b, wb_error *err)
         running |= l->bit;
         plans[i] = plan_for(p, l, b);
     }
+    if (rc == WB_OK && wb_batch_failed(b)) rc = wb_fail(err, WB_E_NOMEM, WB_RECONNECT, "out of memory for a batch");
     for (size_t i = 0; rc == WB_OK && i < p->nlanes; i++)
         if (running & p->lanes[i].bit) rc = deliver_to(p, &p->lanes[i], b, &plans[i], err);
     if (rc == WB_OK && b->ntxns) {
@@ -351,8 +373,15 @@ void wb_deliver_idle(wb_pipeline *p, wb_pos pos, uint64_t targets)
     for (size_t i = 0; i < p->nlanes; i++) {
         wb_lane *l = &p->lanes[i];
         if (!(targets & l->bit) || l->state != WB_LANE_RUNNING) continue;
+        const wb_source *s = wb_pipeline_source(p);
         wb_stand have = wb_kept_stand(&l->issued), stand = {pos, 0};
-        if (have.pos.len && wb_pipeline_source(p)->compare(have.pos, pos) != -1) continue;
+        uint8_t out[1024];
+        if (have.pos.len && s->join) {
+            size_t n = 0;
+            s->join(have.pos, pos, out, sizeof out, &n);
+            stand.pos = (wb_pos){out, n};
+        }
+        if (have.pos.len && s->compare(have.pos, stand.pos) != -1) continue;
         if (!have.pos.len && targets == ~(uint64_t)0) continue; /* its snapshot is not over */
         wb_view view = {.bit = l->bit, .stand = stand, .ends_txn = true};
         if (wb_lane_issue(l, &view, NULL, NULL, false, 0) && !wb_keep(&l->issued, stand)) return;

@@ -91,6 +91,8 @@ struct wb_lane {
     atomic_bool finished; /* its thread is through */
 
     bool inside;         /* source thread: what was issued last ends inside a transaction that the target has begun */
+    bool open;           /* source thread: and that one is a turn of a snapshot */
+    bool abandon;        /* source thread: which will not go on: the next view says so */
     wb_kept issued;      /* source thread: the stand of the last entry issued; main before threads start */
     atomic_bool waiting; /* nothing to do */
     atomic_ullong changes, transactions, retries;
@@ -155,6 +157,8 @@ struct wb_pipeline {
     wb_error source_error;
     wb_kept settled; /* every checkpoint, durably */
     wb_kept tip;     /* --until now */
+    bool copying;    /* tables are being copied: --until now waits for the end of it */
+    wb_kept copied;  /* and for this position */
     bool until_now;
     bool standby; /* --standby: tries for as long as it takes */
     char *facts;  /* of the server: JSON members, malloc'd; NULL: not asked yet */
@@ -162,10 +166,12 @@ struct wb_pipeline {
     wb_kept server_end; /* where the server's log ended when it was asked */
     char progress_table[200];
     int64_t progress_rows, progress_total;
+    int64_t progress_since_us, progress_first; /* monotonic; rows that were there then */
 
-    atomic_bool reopen; /* a lane is ready again: the source closes and opens */
-    atomic_bool quit;   /* source thread: leave the loop */
-    atomic_bool finish; /* source thread: settle, close, end */
+    atomic_bool reopen;        /* a lane is ready again: the source closes and opens */
+    atomic_bool reload_source; /* HUP */
+    atomic_bool quit;          /* source thread: leave the loop */
+    atomic_bool finish;        /* source thread: settle, close, end */
     atomic_ullong read_changes, read_transactions, reconnects;
     atomic_llong last_commit_us; /* newest commit handed over */
     atomic_bool running;

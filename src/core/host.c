@@ -159,6 +159,22 @@ wb_code wb_host_state_list(wb_host *h, const char *prefix, void (*each)(void *ar
     return h->p && h->p->state ? wb_state_kv_list(h->p->state, prefix, each, arg, err) : WB_OK;
 }
 
+wb_code wb_host_state_put_all(wb_host *h, const wb_kv *kv, size_t n, wb_error *err)
+{
+    return h->p && h->p->state ? wb_state_kv_put_all(h->p->state, kv, n, err) : WB_OK;
+}
+
+void wb_host_copying(wb_host *h, bool on, wb_pos until)
+{
+    wb_pipeline *p = h->p;
+    if (!p) return;
+    pthread_mutex_lock(&p->mutex);
+    p->copying = on;
+    if (until.len) (void)!wb_keep(&p->copied, (wb_stand){until, 0});
+    pthread_cond_broadcast(&p->cond);
+    pthread_mutex_unlock(&p->mutex);
+}
+
 void wb_host_progress(wb_host *h, const wb_table *table, int64_t rows, int64_t total)
 {
     wb_pipeline *p = h->p;
@@ -166,6 +182,10 @@ void wb_host_progress(wb_host *h, const wb_table *table, int64_t rows, int64_t t
     char name[200] = "";
     if (table) snprintf(name, sizeof name, "%s.%s", table->source_schema.ptr, table->source_name.ptr);
     pthread_mutex_lock(&p->mutex);
+    if (!p->progress_table[0] && name[0]) {
+        p->progress_since_us = wb_mono_us();
+        p->progress_first = rows;
+    }
     memcpy(p->progress_table, name, sizeof name);
     p->progress_rows = rows;
     p->progress_total = total;

@@ -162,7 +162,8 @@ void wb_lane_done(wb_lane *l, wb_ticket t, const wb_error *err)
         at(l, t)->state = WB_ENTRY_DONE;
         while (l->head < l->tail && at(l, l->head)->state == WB_ENTRY_DONE) {
             wb_entry *e = at(l, l->head);
-            if (!checkpoint_to(l, wb_kept_stand(&e->stand), e->has_changes)) break;
+            bool said = e->has_changes && !(e->view.flags & WB_VIEW_OPEN); /* by the target, of itself */
+            if (!checkpoint_to(l, wb_kept_stand(&e->stand), said)) break;
             if (e->commit_us) l->done_commit_us = e->commit_us;
             l->head++;
         }

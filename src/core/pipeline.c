@@ -126,6 +126,19 @@ static wb_code start_threads(wb_pipeline *p, wb_error *err)
 /* Why the loop ends. */
 typedef enum ending { GO_ON, ASKED, REACHED, ENDED, SOURCE_FAILED, TARGETS_FAILED, CHECKPOINT_FAILED } ending;
 
+/* `--until now`: it has what was there at the start, tables that are being copied included. */
+static bool has_enough(wb_pipeline *p, wb_pos pos)
+{
+    const wb_source *s = wb_pipeline_source(p);
+    if (!pos.len) return false;
+    int order = s->compare(pos, wb_kept_stand(&p->tip).pos);
+    pthread_mutex_lock(&p->mutex);
+    int copied = p->copied.len ? s->compare(pos, wb_kept_stand(&p->copied).pos) : 1;
+    bool copying = p->copying;
+    pthread_mutex_unlock(&p->mutex);
+    return !copying && (order == 0 || order == 1) && (copied == 0 || copied == 1);
+}
+
 static ending targets_ending(wb_pipeline *p)
 {
     size_t failed = 0, behind = 0;
@@ -138,9 +151,7 @@ static ending targets_ending(wb_pipeline *p)
             continue;
         }
         if (!p->until_now) continue;
-        wb_stand c = wb_lane_checkpoint(l, &copy);
-        int order = c.pos.len ? wb_pipeline_source(p)->compare(c.pos, wb_kept_stand(&p->tip).pos) : -1;
-        behind += order != 0 && order != 1;
+        behind += !has_enough(p, wb_lane_checkpoint(l, &copy).pos);
     }
     wb_kept_fini(&copy);
     if (failed >= p->nlanes) return TARGETS_FAILED;
@@ -180,6 +191,10 @@ static ending look_around(wb_pipeline *p, bool *ready, const wb_run_options *o)
     if (p->stop || p->stop_now) e = ASKED;
     if (p->source_failed) e = SOURCE_FAILED;
     pthread_mutex_unlock(&p->mutex);
+    if (reload) {
+        atomic_store(&p->reload_source, true);
+        wb_host_wake(&p->host);
+    }
     for (size_t i = 0; reload && i < p->nlanes; i++) {
         pthread_mutex_lock(&p->lanes[i].mutex);
         p->lanes[i].reload = true;

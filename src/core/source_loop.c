@@ -13,6 +13,7 @@ typedef struct loop {
     bool ever_open;
     unsigned attempt;
     int64_t first_try;
+    wb_member members[64];
 } loop;
 
 /* Lanes that opened again join here, at their checkpoint. */
@@ -24,10 +25,12 @@ static unsigned join_lanes(wb_pipeline *p, wb_error *err)
         pthread_mutex_lock(&l->mutex);
         if (l->state == WB_LANE_READY) {
             l->state = WB_LANE_RUNNING;
+            l->inside = l->open = false;
             if (!wb_keep(&l->issued, wb_kept_stand(&l->known.checkpoint)))
                 (void)wb_fail(err, WB_E_NOMEM, WB_NEVER, "out of memory");
             pthread_cond_broadcast(&l->cond);
         }
+        l->abandon = l->inside && l->open; /* a turn is read again from its begin */
         running += l->state == WB_LANE_RUNNING;
         pthread_mutex_unlock(&l->mutex);
     }
@@ -38,12 +41,15 @@ static unsigned join_lanes(wb_pipeline *p, wb_error *err)
 static wb_code where_to_open(loop *o, wb_resume *r, wb_kept *keep, wb_error *err)
 {
     wb_pipeline *p = o->p;
-    *r = (wb_resume){.again = o->ever_open};
+    *r = (wb_resume){.again = o->ever_open, .members = o->members, .nmembers = p->nlanes};
     keep->len = 0;
     for (size_t i = 0; i < p->nlanes; i++) {
         wb_lane *l = &p->lanes[i];
+        o->members[i] = (wb_member){.name = l->config->name, .bit = l->bit};
         if (l->state != WB_LANE_RUNNING) continue;
         wb_stand s = wb_kept_stand(&l->issued);
+        o->members[i].running = true;
+        o->members[i].pos = s.pos;
         if (!s.pos.len) {
             r->fresh |= l->bit;
             continue;
@@ -142,6 +148,21 @@ static wb_code settle(loop *o, wb_error *err)
     return rc;
 }
 
+/* HUP: what the file says now, for the source to take from it what can change while it runs. */
+static void reload(loop *o)
+{
+    wb_pipeline *p = o->p;
+    wb_error err = {0};
+    if (!atomic_exchange(&p->reload_source, false) || !o->source->reload) return;
+    wb_config *c = NULL;
+    wb_code rc = p->config->path ? wb_config_load(p->config->path, &c, &err) : WB_OK;
+    if (rc == WB_OK && c && c->source != p->config->source)
+        rc = wb_fail(&err, WB_E_CONFIG, WB_NEVER, "the file names another source now");
+    if (rc == WB_OK) rc = o->source->reload(o->ctx, c ? c->source_ctx : NULL, &err);
+    if (rc != WB_OK) wb_log_error(&p->logger, WB_LOG_WARN, "reload", &err);
+    wb_config_free(c);
+}
+
 static void said_open(loop *o)
 {
     wb_pipeline *p = o->p;
@@ -177,6 +198,7 @@ static wb_code session(loop *o, wb_error *err)
         if (quitting(o)) return WB_OK;
         if (atomic_load(&p->reopen)) break;
         rc = settle(o, err);
+        reload(o);
         if (rc == WB_OK) rc = o->source->read(o->ctx, 100, err);
     }
     if (quitting(o)) return WB_OK;

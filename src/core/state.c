@@ -364,22 +364,35 @@ wb_code wb_state_forget_target(wb_state *s, const char *name, wb_error *err)
 
 /* ---------------------------------------------------------------- what the source remembers */
 
-wb_code wb_state_kv_put(wb_state *s, const char *key, wb_str value, wb_error *err)
+static wb_code kv_put(wb_state *s, sqlite3_stmt *q, const wb_kv *kv, wb_error *err)
+{
+    sqlite3_bind_text(q, 1, kv->key, -1, SQLITE_STATIC);
+    sqlite3_bind_blob64(q, 2, kv->value.len ? kv->value.ptr : "", kv->value.len, SQLITE_STATIC);
+    int step = sqlite3_step(q);
+    sqlite3_reset(q);
+    return step == SQLITE_DONE ? WB_OK : db_fail(s, err, "writing what the source remembers");
+}
+
+wb_code wb_state_kv_put_all(wb_state *s, const wb_kv *kv, size_t n, wb_error *err)
 {
     pthread_mutex_lock(&s->mutex);
     wb_code rc = begin(s, err);
-    sqlite3_stmt *q = NULL;
+    sqlite3_stmt *put = NULL, *del = NULL;
     if (rc == WB_OK)
-        q = prepare(s, "INSERT INTO source VALUES(?,?) ON CONFLICT(key) DO UPDATE SET value=excluded.value", err);
-    if (rc == WB_OK && !q) rc = WB_E_STATE;
-    if (q) {
-        sqlite3_bind_text(q, 1, key, -1, SQLITE_STATIC);
-        sqlite3_bind_blob64(q, 2, value.len ? value.ptr : "", value.len, SQLITE_STATIC);
-        rc = step_done(s, q, "writing what the source remembers", err);
-    }
+        put = prepare(s, "INSERT INTO source VALUES(?,?) ON CONFLICT(key) DO UPDATE SET value=excluded.value", err);
+    if (put) del = prepare(s, "DELETE FROM source WHERE key=?1 AND ?2 IS NOT NULL", err);
+    if (rc == WB_OK && (!put || !del)) rc = WB_E_STATE;
+    for (size_t i = 0; rc == WB_OK && i < n; i++) rc = kv_put(s, kv[i].value.ptr ? put : del, &kv[i], err);
+    sqlite3_finalize(put);
+    sqlite3_finalize(del);
     rc = end(s, rc, "writing what the source remembers", err);
     pthread_mutex_unlock(&s->mutex);
     return rc;
+}
+
+wb_code wb_state_kv_put(wb_state *s, const char *key, wb_str value, wb_error *err)
+{
+    return wb_state_kv_put_all(s, &(wb_kv){key, value.ptr ? value : (wb_str){"", 0}}, 1, err);
 }
 
 wb_code wb_state_kv_get(wb_state *s, const char *key, wb_str *value, wb_error *err)

@@ -3,6 +3,7 @@
 #ifndef WB_STATE_H
 #define WB_STATE_H
 #include "core/stand.h"
+#include "walbrook/plugin.h"
 
 typedef struct wb_state wb_state;
 
@@ -46,6 +47,7 @@ wb_code wb_state_load_targets(wb_state *s, void (*each)(void *arg, const wb_targ
 wb_code wb_state_forget_target(wb_state *s, const char *name, wb_error *err) WB_MUST;
 
 wb_code wb_state_kv_put(wb_state *s, const char *key, wb_str value, wb_error *err) WB_MUST;
+wb_code wb_state_kv_put_all(wb_state *s, const wb_kv *kv, size_t n, wb_error *err) WB_MUST;
 wb_code wb_state_kv_get(wb_state *s, const char *key, wb_str *value,
                         wb_error *err) WB_MUST; /* valid till the next get */
 wb_code wb_state_kv_del(wb_state *s, const char *key, wb_error *err) WB_MUST;

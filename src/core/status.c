@@ -147,6 +147,15 @@ static void put_lane(wb_out *o, wb_pipeline *p, wb_lane *l, wb_pos end, bool run
     wb_kept_fini(&stand);
 }
 
+/* Of the copy that is going on, from its speed so far; -1: cannot be said. The pipeline's mutex is held. */
+static int64_t seconds_left(const wb_pipeline *p)
+{
+    int64_t us = wb_mono_us() - p->progress_since_us, done = p->progress_rows - p->progress_first;
+    if (p->progress_total <= 0 || done <= 0 || us < 500000) return -1;
+    int64_t left = WB_MAX(p->progress_total - p->progress_rows, (int64_t)0);
+    return (int64_t)((double)left * (double)us / (double)done / 1e6);
+}
+
 static void put_live(wb_out *o, wb_pipeline *p, bool running)
 {
     wb_kept end = {0};
@@ -172,6 +181,7 @@ static void put_live(wb_out *o, wb_pipeline *p, bool running)
         wb_json_text(o, p->progress_table);
         put_number(o, "rows", p->progress_rows);
         put_number(o, "total", p->progress_total);
+        put_number(o, "eta_seconds", seconds_left(p));
         wb_out_byte(o, '}');
     } else {
         wb_out_z(o, "null");

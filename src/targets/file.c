@@ -37,7 +37,7 @@ static const wb_option options[] = {
      "each"},
     {"rotate_size", WB_OPT_SIZE, AT(rotate_size), 0, NULL, 0, 0, NULL, "begin a new file from this size on",
      "The old one becomes PATH.YYYYMMDDTHHMMSSZ.NNNNNN and is never touched again. Only between transactions, and not "
-     "within a snapshot.",
+     "within a turn of a snapshot (some seconds of it).",
      "1GB"},
     {"rotate_every", WB_OPT_MSEC, AT(rotate_every_ms), 0, NULL, 0, 0, NULL, "begin a new file after this time",
      "By the clock since the file was made; an empty file stays.", "1h"},
@@ -127,7 +127,7 @@ static void file_close(void *ctx)
     free(f->pending);
     f->pending = NULL;
     f->npending = f->cap_pending = f->sent = 0;
-    f->blocked = f->unsaid = false;
+    f->blocked = f->unsaid = f->open = f->moved_due = false;
     f->unsynced = 0;
     wb_error_reset(&f->broken);
 }
@@ -217,6 +217,8 @@ static wb_code remember(file_target *f, const wb_view *v, wb_ticket t, wb_error 
         f->cap_pending = cap;
     }
     f->pending[f->npending++] = (file_pending){.ticket = t};
+    if (v->flags & WB_VIEW_OPEN) return WB_OK; /* its stand is the one that the journal has */
+    f->open = false;
     f->next.pos_len = (uint32_t)v->stand.pos.len;
     if (v->stand.pos.len) memcpy(f->next.pos, v->stand.pos.ptr, v->stand.pos.len);
     f->next.ordinal = v->stand.ordinal;
@@ -249,7 +251,7 @@ static bool commit_due(file_target *f)
 {
     bool much = f->unsynced + f->text.len >= FILE_BUFFER;
     int64_t since = wb_mono_us() - f->committed_us;
-    bool whole = f->next.pos_len && !f->next.ordinal;
+    bool whole = f->next.pos_len && !f->next.ordinal && !f->open;
     if (f->rotate_size > 0 && whole && f->end + file_unsent(f) >= (uint64_t)f->rotate_size) return true;
     if (f->fsync_ms == FILE_OFF) return much;
     if (f->fsync_ms == FILE_EACH) return much && since >= 4 * f->commit_took_us;
@@ -263,10 +265,13 @@ static wb_code file_write(void *ctx, const wb_view *v, wb_ticket t, wb_error *er
     if (f->broken.code != WB_OK) return repeat(f, err);
     if (f->is_stream) {
         if (file_unsent(f) >= FILE_BUFFER || f->blocked) code = file_stream_drain(f, FILE_BUFFER - 1, 200, err);
-    } else if (v->flags & WB_BATCH_RESET) {
-        code = file_data_begin_snapshot(f, err);
-    } else if (f->blocked || file_unsent(f) >= FILE_BUFFER) { /* the last try failed */
-        code = file_data_commit(f, err);
+    } else {
+        if (v->flags & WB_VIEW_ABANDON) code = file_data_abandon(f, err);
+        if (code == WB_OK && (v->flags & WB_BATCH_RESET))
+            code = file_data_begin_snapshot(f, (v->flags & WB_BATCH_AGAIN) != 0, err);
+        else if (code == WB_OK && (f->blocked || file_unsent(f) >= FILE_BUFFER)) /* the last try failed */
+            code = file_data_commit(f, err);
+        if (code == WB_OK && (v->flags & WB_VIEW_OPEN)) code = file_data_begin_turn(f, err);
     }
     if (code != WB_OK) return note(f, code, err); /* not accepted: the same again later */
     code = accept_view(f, v, t, err);
@@ -305,6 +310,7 @@ static bool journal_waits(const file_target *f)
 
 static wb_code flush_data(file_target *f, int ms, wb_error *err)
 {
+    if (f->open) return file_data_commit(f, err);
     if (!f->unsaid) return file_rotate_due(f) ? file_rotate(f, err) : WB_OK;
     if (ms >= 0 && f->fsync_ms == FILE_EACH && journal_waits(f)) {
         wb_code code = file_data_sync(f, err);
@@ -339,9 +345,8 @@ static wb_code file_reload(void *ctx, wb_error *err)
         if (code != WB_OK && err && err->next == WB_RETRY) err->next = WB_RECONNECT;
         return note(f, code, err);
     }
-    code = file_data_commit(f, err);
-    if (code == WB_OK) code = file_rotate_moved(f, err);
-    return note(f, code, err);
+    f->moved_due = true;
+    return note(f, file_data_commit(f, err), err);
 }
 
 static void file_interrupt(void *ctx)

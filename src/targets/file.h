@@ -103,8 +103,10 @@ typedef struct file_target {
     int64_t commit_took_us;
     int64_t unsaid_us; /* since when */
     bool unsaid;       /* `next` has a stand that the journal does not */
-    bool blocked;      /* the last try failed, and may be tried again */
-    wb_error broken;   /* only close helps */
+    bool open; /* a turn of a snapshot is being written: behind the journal's length nothing counts until its end */
+    bool moved_due;  /* HUP came meanwhile */
+    bool blocked;    /* the last try failed, and may be tried again */
+    wb_error broken; /* only close helps */
     uint64_t epoch;
 
     /* over close */
@@ -127,7 +129,11 @@ wb_code file_data_open(file_target *f, wb_open *o, wb_error *err) WB_MUST;
 wb_code file_data_drain(file_target *f, wb_error *err) WB_MUST;  /* write what is outgoing */
 wb_code file_data_sync(file_target *f, wb_error *err) WB_MUST;   /* and sync it */
 wb_code file_data_commit(file_target *f, wb_error *err) WB_MUST; /* and tell the journal, answer */
-wb_code file_data_begin_snapshot(file_target *f, wb_error *err) WB_MUST;
+wb_code file_data_begin_snapshot(file_target *f, bool again, wb_error *err) WB_MUST;
+/* Before a piece of a turn: what came before the turn is committed. */
+wb_code file_data_begin_turn(file_target *f, wb_error *err) WB_MUST;
+/* The turn does not end: its bytes go. */
+wb_code file_data_abandon(file_target *f, wb_error *err) WB_MUST;
 void file_data_close(file_target *f);
 
 /* file_rotate.c; all of it must be committed */

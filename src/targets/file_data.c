@@ -175,8 +175,20 @@ wb_code file_data_sync(file_target *f, wb_error *err)
     return code;
 }
 
+/* Within a turn: written, so that memory is free. Its tickets say nothing that the journal does not say already. */
+static wb_code pass_turn(file_target *f, wb_error *err)
+{
+    wb_code code = file_pack(f, false, err);
+    if (code == WB_OK) code = file_data_drain(f, err);
+    if (code != WB_OK) return code;
+    f->committed_us = wb_mono_us();
+    file_answer(f, f->npending);
+    return WB_OK;
+}
+
 wb_code file_data_commit(file_target *f, wb_error *err)
 {
+    if (f->open) return pass_turn(f, err);
     int64_t start = wb_mono_us();
     wb_code code = f->unsaid ? file_data_sync(f, err) : WB_OK;
     if (code == WB_OK && f->unsaid) {
@@ -188,17 +200,55 @@ wb_code file_data_commit(file_target *f, wb_error *err)
     f->committed_us = wb_mono_us();
     f->commit_took_us = f->committed_us - start;
     file_answer(f, f->npending);
+    if (f->moved_due) {
+        f->moved_due = false;
+        code = file_rotate_moved(f, err);
+        if (code != WB_OK) return code;
+    }
     return file_rotate_due(f) ? file_rotate(f, err) : WB_OK;
 }
 
-/* The first batch of a snapshot: what an unfinished one brought goes away. The journal is told before the file is cut,
- * so that at every moment the file has at least what the journal says. */
-wb_code file_data_begin_snapshot(file_target *f, wb_error *err)
+wb_code file_data_begin_turn(file_target *f, wb_error *err)
+{
+    if (f->open) return WB_OK;
+    wb_code code = file_data_commit(f, err);
+    if (code == WB_OK) f->open = true;
+    return code;
+}
+
+/* What is behind the journal's length goes, also what is in a frame that is not ended. */
+wb_code file_data_abandon(file_target *f, wb_error *err)
+{
+    if (!f->open) return WB_OK;
+    wb_out_reset(&f->text);
+    wb_out_reset(&f->packed);
+    f->sent = 0;
+    file_compress *fresh = NULL;
+    wb_code code = f->packer ? file_compress_new(f->compress, (int)f->level, &fresh, err) : WB_OK;
+    if (code == WB_OK) code = cut(f, f->journal.mark.length, err);
+    if (code != WB_OK) {
+        file_compress_free(fresh);
+        return code;
+    }
+    if (fresh) {
+        file_compress_free(f->packer);
+        f->packer = fresh;
+    }
+    f->end = f->journal.mark.length;
+    f->unsynced = 0;
+    f->open = false;
+    file_answer(f, f->npending);
+    return WB_OK;
+}
+
+/* The first batch of a snapshot. `again`: what the unfinished one before brought goes away. The journal is told before
+ * the file is cut, so that at every moment the file has at least what the journal says. */
+wb_code file_data_begin_snapshot(file_target *f, bool again, wb_error *err)
 {
     wb_code code = file_data_commit(f, err);
     if (code != WB_OK) return code;
     uint64_t start = f->next.snapshot_start;
-    if (f->next.pos_len > 0 || f->end == start) { /* none that is unfinished, or nothing of it */
+    if ((f->next.pos_len > 0 && !again) || f->end == start) { /* none that is unfinished, or nothing of it */
         f->next.snapshot_start = f->end;
         return WB_OK;
     }

@@ -20,8 +20,8 @@ static bool syncs(const file_target *f) { return f->fsync_ms != FILE_OFF; }
 bool file_rotate_due(const file_target *f)
 {
     const file_mark *m = &f->next;
-    if (f->end == 0 || m->pos_len == 0 || m->ordinal != 0 || f->npending)
-        return false; /* a snapshot stays in one file */
+    if (f->end == 0 || m->pos_len == 0 || m->ordinal != 0 || f->npending || f->open)
+        return false; /* a turn of a snapshot stays in one file */
     if (f->rotate_size > 0 && f->end >= (uint64_t)f->rotate_size) return true;
     return f->rotate_every_ms > 0 && wb_now_us() - m->started_us >= f->rotate_every_ms * 1000;
 }

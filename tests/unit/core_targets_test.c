@@ -135,17 +135,19 @@ static void clean(void)
     snprintf(cmd, sizeof cmd, "rm -rf %s/test.state %s/out.*", dir, dir);
     assert_int_equal(system(cmd), 0);
     memset(&the_script, 0, sizeof the_script);
+    script_nturns = 0;
 }
 
 static void suite(const subject *s)
 {
     wb_error err = {0};
-    for (uint64_t round = 0; round < 2; round++) {
+    for (uint64_t round = 0; round < 4; round++) { /* each way of copying, without and with breaks */
         clean();
         the_script = (script){.seed = 1000 * round,
                               .transactions = TRANSACTIONS,
                               .snapshot_rows = SNAPSHOT,
-                              .break_one_in = round == 1 ? 40 : 0};
+                              .turns = round >= 2,
+                              .break_one_in = round % 2 == 1 ? 40 : 0};
         for (int i = 0; i < 8; i++) {
             the_script.seed++;
             assert_int_equal(run(s->target, true, &err), WB_OK);

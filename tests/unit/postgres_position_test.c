@@ -92,6 +92,56 @@ static void test_meet_is_the_earlier(void **state)
     assert_int_equal(len, 0);
 }
 
+typedef struct turn_pos {
+    uint8_t bytes[PG_TURN_LEN];
+} turn_pos;
+
+static wb_pos turn_of(turn_pos *h, pg_lsn lsn, uint64_t seq)
+{
+    size_t n = pg_pos_make_turn(h->bytes, lsn, seq);
+    return (wb_pos){h->bytes, n};
+}
+
+/* Two counters, each by itself: what a turn of a copy brings says nothing of the log. */
+static void test_turns(void **state)
+{
+    WB_UNUSED(state);
+    turn_pos a, b;
+    held h;
+    wb_txn turn = {.flags = WB_TXN_SNAPSHOT}, txn = {.at = pos_of(&h, 100)};
+    turn.at = turn_of(&b, 500, 3);
+    assert_true(pg_pos_holds(turn_of(&a, 7, 3), &turn));
+    assert_true(pg_pos_holds(turn_of(&a, 7, 4), &turn));
+    assert_false(pg_pos_holds(turn_of(&a, 900, 2), &turn));
+    assert_false(pg_pos_holds(turn_of(&a, 900, 0), &turn));
+    assert_true(pg_pos_holds(turn_of(&a, 101, 9), &txn));
+    assert_false(pg_pos_holds(turn_of(&a, 100, 9), &txn));
+    assert_int_equal(turn_of(&a, 5, 0).len, PG_POS_LEN); /* as older versions wrote it */
+    assert_int_equal(pg_pos_compare(turn_of(&a, 5, 0), turn_of(&b, 5, 1)), -1);
+    assert_int_equal(pg_pos_compare(turn_of(&a, 6, 1), turn_of(&b, 5, 1)), 1);
+    assert_int_equal(pg_pos_compare(turn_of(&a, 6, 2), turn_of(&b, 5, 1)), 1);
+    assert_int_equal(pg_pos_compare(turn_of(&a, 6, 0), turn_of(&b, 5, 1)), 2);
+    assert_int_equal(pg_pos_compare(turn_of(&a, 5, 2), turn_of(&b, 6, 1)), 2);
+    uint8_t out[PG_TURN_LEN];
+    size_t len = 0;
+    pg_pos_meet(turn_of(&a, 6, 1), turn_of(&b, 5, 4), out, sizeof out, &len);
+    assert_int_equal(pg_pos_compare((wb_pos){out, len}, turn_of(&a, 5, 1)), 0);
+    pg_pos_join(turn_of(&a, 6, 1), turn_of(&b, 5, 4), out, sizeof out, &len);
+    assert_int_equal(pg_pos_compare((wb_pos){out, len}, turn_of(&a, 6, 4)), 0);
+    pg_pos_join(turn_of(&a, 6, 1), turn_of(&b, 5, 4), out, PG_POS_LEN, &len);
+    assert_int_equal(len, 0);
+    char text[64];
+    wb_error err;
+    wb_error_reset(&err);
+    pg_pos_render(turn_of(&a, 0x16B3748, 12), text, sizeof text);
+    assert_string_equal(text, "0/16B3748+12");
+    assert_int_equal(pg_pos_parse(wb_str_of(text), out, sizeof out, &len, &err), WB_OK);
+    assert_int_equal(pg_pos_compare((wb_pos){out, len}, turn_of(&a, 0x16B3748, 12)), 0);
+    static const char *const bad[] = {"0/1+", "0/1+0", "0/1+x", "0/1+1+1", "+1", "0/1+99999999999999999999"};
+    for (size_t i = 0; i < WB_COUNT(bad); i++)
+        assert_int_equal(pg_pos_parse(wb_str_of(bad[i]), out, sizeof out, &len, &err), WB_E_CONFIG);
+}
+
 /* The end of one transaction may be the very LSN of the next one's commit record: that next one is not inside. */
 static void test_d5_commit_begin_at_one_lsn(void **state)
 {
@@ -127,6 +177,7 @@ int main(void)
         cmocka_unit_test(test_render_is_cut_not_overrun),
         cmocka_unit_test(test_compare),
         cmocka_unit_test(test_meet_is_the_earlier),
+        cmocka_unit_test(test_turns),
         cmocka_unit_test(test_d5_commit_begin_at_one_lsn),
         cmocka_unit_test(test_d7_far_beyond),
         cmocka_unit_test(test_nothing_is_inside_no_position),

@@ -22,6 +22,7 @@ typedef struct script {
     uint64_t seed;
     uint64_t transactions; /* then: end */
     unsigned snapshot_rows;
+    bool turns;            /* it is read in turns that are resumed, not in one */
     bool endless;          /* idle instead of end */
     unsigned break_one_in; /* of reads: the connection breaks */
     uint64_t settled;      /* what the source was told to forget */
@@ -32,6 +33,14 @@ static script the_script;
 
 static inline unsigned rows_of(uint64_t n) { return n % 7 == 0 ? 23 : (unsigned)(n % 4) + 1; }
 
+/* What the source remembers of turns: which rows each had, and for whom it counts. Survives every crash. */
+typedef struct script_turn {
+    unsigned from, to;
+    uint64_t targets;
+} script_turn;
+static script_turn script_turns[4096];
+static uint64_t script_nturns; /* number n is script_turns[n - 1] */
+
 typedef struct scripted {
     int64_t snapshot;
     wb_host *h;
@@ -39,20 +48,30 @@ typedef struct scripted {
     uint64_t fresh;
     uint64_t rnd;
     wb_table *table;
+    unsigned copied[64], piece; /* in turns: rows that each target has; of the open turn */
+    uint64_t running, resets;
 } scripted;
 
 static inline uint64_t pos_number(wb_pos p)
 {
     uint64_t v = 0;
-    for (size_t i = 0; i < p.len; i++) v = v << 8 | ((const uint8_t *)p.ptr)[i];
+    for (size_t i = 0; i < p.len && i < 8; i++) v = v << 8 | ((const uint8_t *)p.ptr)[i];
     return v;
 }
-static inline wb_pos pos_in(wb_batch *b, uint64_t v)
+static inline uint64_t pos_turn(wb_pos p) { return p.len == 16 ? pos_number((wb_pos){(const uint8_t *)p.ptr + 8, 8}) : 0; }
+static inline size_t pos_bytes(uint8_t bytes[16], uint64_t v, uint64_t turn)
 {
-    uint8_t bytes[8];
     for (int i = 0; i < 8; i++) bytes[i] = (uint8_t)(v >> (56 - 8 * i));
-    return (wb_pos){wb_batch_copy(b, bytes, 8), 8};
+    for (int i = 0; i < 8; i++) bytes[8 + i] = (uint8_t)(turn >> (56 - 8 * i));
+    return turn ? 16 : 8;
 }
+static inline wb_pos pos_in_turn(wb_batch *b, uint64_t v, uint64_t turn)
+{
+    uint8_t bytes[16];
+    size_t n = pos_bytes(bytes, v, turn);
+    return (wb_pos){wb_batch_copy(b, bytes, n), n};
+}
+static inline wb_pos pos_in(wb_batch *b, uint64_t v) { return pos_in_turn(b, v, 0); }
 
 static wb_table *scripted_table(void)
 {
@@ -61,6 +80,25 @@ static wb_table *scripted_table(void)
                          {.name = WB_STR("ordinal"), .type = WB_STR("bigint"), .id = 2, .kind = WB_INT, .flags = WB_COL_KEY}};
     wb_table t = {.id = 1, .schema = WB_STR("public"), .name = WB_STR("t"), .ncols = 2, .nkey = 2, .cols = cols, .key = key};
     return wb_table_new(&t);
+}
+
+/* What each running target has of the copy; a turn that it has not got does not count for it ever again. */
+static void scripted_look(scripted *s, const wb_resume *r)
+{
+    s->running = 0;
+    s->resets = r->fresh;
+    for (size_t m = 0; m < r->nmembers; m++) {
+        const wb_member *t = &r->members[m];
+        if (!t->running) continue;
+        s->running |= t->bit;
+        s->copied[m] = 0;
+        for (uint64_t n = 0; n < script_nturns; n++) {
+            if (!(script_turns[n].targets & t->bit)) continue;
+            bool has = t->pos.len && pos_turn(t->pos) >= n + 1;
+            if (has) s->copied[m] = script_turns[n].to;
+            if (!has) script_turns[n].targets &= ~t->bit;
+        }
+    }
 }
 
 static wb_code scripted_open(void *ctx, wb_host *h, const wb_resume *r, wb_error *err)
@@ -75,6 +113,8 @@ static wb_code scripted_open(void *ctx, wb_host *h, const wb_resume *r, wb_error
     s->next = at / 10 + 1;
     s->ordinal = 0;
     if (!s->table) s->table = scripted_table();
+    s->piece = 0;
+    if (the_script.turns) scripted_look(s, r);
     if (r->fresh) s->next = 1; /* the snapshot of this script is always of position 1 */
     if (r->fresh && !the_script.snapshot_rows) { /* snapshot: never: from where the log begins for us */
         uint8_t start[8] = {0, 0, 0, 0, 0, 0, 0, 1};
@@ -109,7 +149,7 @@ static wb_code scripted_snapshot(scripted *s, wb_error *err)
             continue;
         }
         wb_batch_set_targets(b, s->fresh);
-        if (at == 0) wb_batch_set_reset(b);
+        if (at == 0) wb_batch_set_reset(b, false);
         wb_txn *t = wb_batch_txn(b);
         t->flags = WB_TXN_SNAPSHOT | (at == 0 ? WB_TXN_BEGIN : 0);
         for (unsigned n = 0; n < 5 && at < the_script.snapshot_rows; n++, at++) scripted_row(s, b, WB_READ, 0, at);
@@ -127,9 +167,59 @@ static wb_code scripted_snapshot(scripted *s, wb_error *err)
     return WB_OK;
 }
 
+/* One piece of a turn: for those who have least, up to where the next of them is. WB_END: all have all. */
+static wb_code scripted_turn(scripted *s, wb_error *err)
+{
+    unsigned least = UINT32_MAX, next = the_script.snapshot_rows;
+    uint64_t who = 0;
+    for (unsigned i = 0; i < 64; i++)
+        if (s->running >> i & 1) least = WB_MIN(least, s->copied[i]);
+    for (unsigned i = 0; i < 64; i++) {
+        if (!(s->running >> i & 1)) continue;
+        if (s->copied[i] == least) who |= (uint64_t)1 << i;
+        if (s->copied[i] > least) next = WB_MIN(next, s->copied[i]);
+    }
+    if (s->resets) who = s->resets;
+    if (!s->resets && least >= the_script.snapshot_rows) return WB_END;
+    wb_batch *b = wb_host_take(s->h, 100);
+    if (!b) {
+        wb_sleep_us(200);
+        return WB_AGAIN;
+    }
+    wb_batch_set_targets(b, who);
+    wb_txn *t = wb_batch_txn(b);
+    t->flags = WB_TXN_SNAPSHOT | (s->piece ? 0 : WB_TXN_BEGIN);
+    t->at = pos_in_turn(b, 1, script_nturns + 1);
+    unsigned to = WB_MIN(least + 7, next), from = least + s->piece;
+    if (s->resets) {
+        wb_batch_set_reset(b, false);
+        the_script.snapshots++;
+        from = to = 0;
+    }
+    for (unsigned n = 0; n < 3 && from < to; n++, from++) scripted_row(s, b, WB_READ, 0, from);
+    s->piece = s->resets ? 0 : from - least;
+    if (from == to) {
+        script_turns[script_nturns++] = (script_turn){s->resets ? 0 : least, to, who};
+        t = wb_batch_last_txn(b);
+        t->flags |= WB_TXN_END;
+        t->end = pos_in_turn(b, 1, script_nturns);
+        for (unsigned i = 0; i < 64; i++)
+            if (who >> i & 1) s->copied[i] = to;
+        s->piece = 0;
+        s->resets = s->fresh = 0;
+    }
+    return wb_host_put(s->h, b, err);
+}
+
 static wb_code scripted_read(void *ctx, int ms, wb_error *err)
 {
     scripted *s = ctx;
+    if (the_script.turns) {
+        if (the_script.break_one_in && test_random(&s->rnd) % (2 * the_script.break_one_in) == 0)
+            return wb_fail(err, WB_E_NET, WB_RECONNECT, "the script breaks a turn");
+        wb_code rc = scripted_turn(s, err);
+        if (rc != WB_END) return rc;
+    }
     if (s->fresh) return scripted_snapshot(s, err);
     if (the_script.break_one_in && test_random(&s->rnd) % the_script.break_one_in == 0)
         return wb_fail(err, WB_E_NET, WB_RECONNECT, "the script breaks the connection");
@@ -171,21 +261,30 @@ static wb_code scripted_settle(void *ctx, wb_pos pos, wb_error *err)
     the_script.settled = pos_number(pos);
     return WB_OK;
 }
-static bool scripted_holds(wb_pos pos, const wb_txn *t) { return pos_number(pos) > pos_number(t->at); }
+static bool scripted_holds(wb_pos pos, const wb_txn *t)
+{
+    if (t->flags & WB_TXN_SNAPSHOT) return pos_turn(pos) >= pos_turn(t->at);
+    return pos_number(pos) > pos_number(t->at);
+}
 static int scripted_compare(wb_pos a, wb_pos b)
 {
-    uint64_t x = pos_number(a), y = pos_number(b);
-    return (x > y) - (x < y);
+    uint64_t x = pos_number(a), y = pos_number(b), m = pos_turn(a), n = pos_turn(b);
+    int log = (x > y) - (x < y), turns = (m > n) - (m < n);
+    return log == turns || !turns ? log : log ? 2 : turns;
 }
 static void scripted_meet(wb_pos a, wb_pos b, void *out, size_t cap, size_t *len)
 {
-    wb_pos m = scripted_compare(a, b) < 0 ? a : b;
-    *len = WB_MIN(m.len, cap);
-    memcpy(out, m.ptr, *len);
+    WB_UNUSED(cap);
+    *len = pos_bytes(out, WB_MIN(pos_number(a), pos_number(b)), WB_MIN(pos_turn(a), pos_turn(b)));
+}
+static void scripted_join(wb_pos a, wb_pos b, void *out, size_t cap, size_t *len)
+{
+    WB_UNUSED(cap);
+    *len = pos_bytes(out, WB_MAX(pos_number(a), pos_number(b)), WB_MAX(pos_turn(a), pos_turn(b)));
 }
 static size_t scripted_render(wb_pos p, char *out, size_t cap)
 {
-    return (size_t)snprintf(out, cap, "%llu", (unsigned long long)pos_number(p));
+    return (size_t)snprintf(out, cap, "%llu+%llu", (unsigned long long)pos_number(p), (unsigned long long)pos_turn(p));
 }
 static wb_code scripted_tip(void *ctx, wb_host *h, void *out, size_t cap, size_t *len, wb_error *err)
 {
@@ -206,7 +305,7 @@ static const wb_option scripted_options[] = {{.name = NULL}};
 static const wb_source scripted_source = {
     .head = {.kind = WB_SOURCE, .name = "scripted", .brief = "a known log", .options = scripted_options, .ctx_size = sizeof(scripted)},
     .open = scripted_open, .read = scripted_read, .settle = scripted_settle, .holds = scripted_holds,
-    .compare = scripted_compare, .meet = scripted_meet, .tip = scripted_tip, .render = scripted_render,
+    .compare = scripted_compare, .meet = scripted_meet, .join = scripted_join, .tip = scripted_tip, .render = scripted_render,
     .interrupt = scripted_interrupt, .close = scripted_close};
 
 /* ---------------------------------------------------------------- the target */
@@ -238,7 +337,7 @@ typedef struct pending {
     uint8_t pos[16];
     size_t pos_len;
     uint64_t ordinal;
-    bool ends;
+    bool ends, open;
 } pending;
 
 typedef struct shaky {
@@ -249,8 +348,8 @@ typedef struct shaky {
     seen *rows; /* written, not committed */
     size_t n, cap;
     pending tickets[512];
-    size_t ntickets;
-    bool reset;
+    size_t ntickets, turn_at; /* turn_at: rows before the turn that is open */
+    bool reset, open;
     uint8_t stand[16];
     atomic_bool interrupted;
 } shaky;
@@ -272,7 +371,7 @@ static wb_code shaky_open(void *ctx, wb_host *h, wb_open *o, wb_error *err)
     s->rnd = the_script.seed * 31 + s->v->opens++;
     atomic_store(&s->interrupted, false);
     s->n = s->ntickets = 0;
-    s->reset = false;
+    s->reset = s->open = false;
     if (s->v->blocked || (s->v->trouble && test_random(&s->rnd) % 4 == 0))
         return wb_fail(err, WB_E_NET, WB_RETRY, "the shaky target does not open");
     if (o->epoch < s->v->epoch) return wb_fail(err, WB_E_FENCED, WB_NEVER, "an older epoch");
@@ -302,24 +401,35 @@ static wb_code shaky_commit(shaky *s, wb_error *err)
         wb_fail(err, WB_E_SERVER, WB_RECONNECT, "the shaky target lost its transaction");
         for (size_t i = 0; i < s->ntickets; i++) wb_host_done(s->h, s->tickets[i].t, err);
         s->ntickets = s->n = 0;
+        s->open = false;
         return err->code;
     }
     vault *v = s->v;
+    size_t whole = s->open ? s->turn_at : s->n, counted = s->ntickets;
+    while (counted && s->tickets[counted - 1].open) counted--; /* pieces say nothing: their turn's end does */
+    if (!counted) {
+        for (size_t i = 0; i < s->ntickets; i++) wb_host_done(s->h, s->tickets[i].t, NULL);
+        s->ntickets = 0;
+        return WB_OK;
+    }
+    if (s->reset && s->open && !s->turn_at) return WB_OK; /* the reset belongs to the turn */
     if (s->reset) {
         v->n = 0;
         v->resets++;
     }
     s->reset = false;
-    for (size_t i = 0; i < s->n; i++) remember(&v->rows, &v->n, &v->cap, s->rows[i]);
+    for (size_t i = 0; i < whole; i++) remember(&v->rows, &v->n, &v->cap, s->rows[i]);
     atomic_store(&v->shown, v->n);
-    const pending *last = &s->tickets[s->ntickets - 1];
+    const pending *last = &s->tickets[counted - 1];
     if (!last->ends) v->torn++;
     memcpy(v->pos, last->pos, last->pos_len);
     v->pos_len = last->pos_len;
     v->ordinal = last->ordinal;
     v->has_stand = true;
     v->commits++;
-    s->n = 0;
+    if (s->n > whole) memmove(s->rows, s->rows + whole, (s->n - whole) * sizeof *s->rows);
+    s->n -= whole;
+    s->turn_at = 0;
     size_t n = s->ntickets;
     s->ntickets = 0;
     if (trouble(s)) { /* committed, and the answer is lost */
@@ -339,15 +449,22 @@ static wb_code shaky_write(void *ctx, const wb_view *v, wb_ticket t, wb_error *e
     if (trouble(s)) return wb_fail(err, WB_E_NET, WB_RETRY, "the shaky target is busy");
     if (trouble(s)) return WB_AGAIN;
     if (s->ntickets == WB_COUNT(s->tickets)) return WB_AGAIN;
+    if ((v->flags & WB_VIEW_ABANDON) && s->open) {
+        s->n = s->turn_at;
+        s->open = false;
+    }
     if (v->flags & WB_BATCH_RESET) {
         s->reset = true;
         s->n = 0;
+        s->turn_at = 0;
     }
+    if ((v->flags & WB_VIEW_OPEN) && !s->open) s->turn_at = s->n;
+    s->open = (v->flags & WB_VIEW_OPEN) != 0;
     size_t i = 0;
     for (const wb_change *c; (c = wb_view_next(v, &i));)
         remember(&s->rows, &s->n, &s->cap, (seen){(uint64_t)c->after[0].as.i, (uint64_t)c->after[1].as.i});
     pending *p = &s->tickets[s->ntickets++];
-    *p = (pending){.t = t, .pos_len = v->stand.pos.len, .ordinal = v->stand.ordinal, .ends = v->ends_txn};
+    *p = (pending){.t = t, .pos_len = v->stand.pos.len, .ordinal = v->stand.ordinal, .ends = v->ends_txn, .open = s->open};
     if (v->stand.pos.len) memcpy(p->pos, v->stand.pos.ptr, v->stand.pos.len);
     wb_host_free(s->h, t);
     return WB_OK;

@@ -262,6 +262,45 @@ static void test_an_unfinished_snapshot_starts_again(void **state)
     rig_end(&r);
 }
 
+/* A turn of a snapshot: readable as it comes, counted at its end; one that does not end is cut off. */
+static void turns_of(const char *compress)
+{
+    rig r;
+    size_t before = host.ndone;
+    RIG(&r, &host, PLAIN, "rotate_size", "40", "compress", compress);
+    MUST(&r, rig_open(&r));
+    MUST(&r, rig_write_as(&r, 2, "x", 100, 0, 0));
+    uint32_t open = WB_VIEW_OPEN;
+    MUST(&r, rig_write_as(&r, 3, "half", 100, 0, open)); /* what came before is committed, this is not */
+    MUST(&r, rig_flush(&r, -1));
+    wb_target_file.close(r.ctx);
+    MUST(&r, rig_open(&r)); /* a crash within it: cut */
+    r.row = 3;
+    MUST(&r, rig_write_as(&r, 1, "half", 100, 0, open));
+    MUST(&r, rig_flush(&r, 0));
+    MUST(&r, wb_target_file.reload(r.ctx, &r.err)); /* HUP waits for the turn's end */
+    r.row = 3;
+    MUST(&r, rig_write_as(&r, 1, "x", 100, 0, open | WB_VIEW_ABANDON)); /* the connection was lost: another turn */
+    MUST(&r, rig_write_as(&r, 1, "x", 200, 0, 0));                      /* which ends */
+    MUST(&r, rig_flush(&r, -1));
+    wb_target_file.close(r.ctx);
+    char moved[300];
+    MUST(&r, rig_open(&r));
+    if (strcmp(compress, "none") == 0) {
+        assert_int_equal(moved_files("out", moved), 1); /* not before the end */
+        expect_rows(&host, moved, 1, 4);
+    }
+    assert_int_equal(host.ndone - before, r.ticket);
+    rig_end(&r);
+}
+
+static void test_turns(void **state)
+{
+    WB_UNUSED(state);
+    turns_of("none");
+    turns_of("gzip");
+}
+
 static void test_rotation_by_size(void **state)
 {
     WB_UNUSED(state);
@@ -500,6 +539,7 @@ int main(void)
         TEST(test_torn_and_damaged_journal),
         TEST(test_another_epoch_fences),
         TEST(test_an_unfinished_snapshot_starts_again),
+        TEST(test_turns),
         TEST(test_rotation_by_size),
         TEST(test_rotation_by_time),
         TEST(test_reload_after_logrotate),

@@ -24,6 +24,7 @@ typedef struct fix {
     wb_batch *b;
     uint64_t pos, ordinal, ticket;
     bool snapshot;
+    uint64_t turn_from; /* position before the turn; 0: none */
     size_t ndone, nfailed, nfreed;
     uint8_t answers[MAX_TICKETS];
     wb_error last;
@@ -249,7 +250,10 @@ static inline wb_code give(fix *f, bool ends, uint32_t flags)
                   .flags = flags,
                   .ends_txn = ends};
     v.stand = (wb_stand){{p.ptr, p.len}, ends ? 0 : f->ordinal};
-    if (f->snapshot) v.stand = (wb_stand){{NULL, 0}, f->ordinal}, v.ends_txn = false;
+    if (f->snapshot && !ends) { /* a piece of a turn: the stand is the one before it */
+        v.stand = f->turn_from ? (wb_stand){{pos_bytes(f->turn_from, bytes).ptr, 8}, 0} : (wb_stand){{NULL, 0}, 0};
+        v.flags |= WB_VIEW_OPEN;
+    }
     if (ends) f->b->txns[f->b->ntxns - 1].flags |= WB_TXN_END;
     wb_error_reset(&f->err);
     code = wb_target_sqlite.write(f->ctx, &v, f->ticket, &f->err);

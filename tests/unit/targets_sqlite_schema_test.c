@@ -177,7 +177,7 @@ static void test_unknown_default_is_stale(void **state)
     /* a new snapshot makes it whole */
     f->snapshot = true;
     READ(f, t, "3", "a", "b", "u");
-    must(f, give(f, false, WB_BATCH_RESET));
+    must(f, give(f, true, WB_BATCH_RESET));
     must(f, flush(f));
     SQL(f, STATE, "t|ok");
     SQL(f, "select * from t", "3|a|b|u");

@@ -385,7 +385,7 @@ static void test_missing_rows(void **state)
     fix_close(f);
 }
 
-/* A first snapshot commits between, with a stand without position; the next one begins from nothing. */
+/* A first snapshot: its turn commits at its end or not at all; secondary indexes come with its last row. */
 static void test_snapshot_and_reset(void **state)
 {
     (void)state;
@@ -395,27 +395,92 @@ static void test_snapshot_and_reset(void **state)
     READ(f, t, "1", "old", NULL);
     READ(f, t, "2", "old", NULL);
     must(f, give(f, false, WB_BATCH_RESET));
-    must(f, flush(f));
-    SQL(f, "select count(*) from users", "2");
+    assert_int_equal(flush(f), WB_AGAIN); /* the rest of the turn is still to come */
+    SQL(f, "select count(*) from sqlite_master where name = 'users'", "0");
     reopen(f);
-    assert_true(f->o.own);
-    assert_int_equal(f->o.stand.pos.len, 0);
-    assert_int_equal(f->o.stand.ordinal, 2);
+    assert_false(f->o.own);
     READ(f, t, "1", "new", NULL);
     must(f, give(f, false, WB_BATCH_RESET));
-    must(f, flush(f));
-    SQL(f, "select * from users", "1|new|NULL");
-    SQL(f, "select count(*) from sqlite_master where type = 'index' and tbl_name = 'users'", "0");
-    f->snapshot = false;
-    txn_begin(f);
-    READ(f, t, "1", "new", NULL); /* chunks may overlap */
-    READ(f, t, "3", "new", NULL);
+    READ(f, t, "4", "new", NULL);
     must(f, give(f, true, 0));
     must(f, flush(f));
-    SQL(f, "select count(*) from users", "2");
+    SQL(f, "select * from users", "1|new|NULL\n4|new|NULL");
+    SQL(f, "select count(*) from sqlite_master where type = 'index' and tbl_name = 'users'", "0");
+    f->turn_from = f->pos;
+    txn_begin(f);
+    READ(f, t, "1", "new", NULL); /* chunks may overlap */
+    READ(f, t, "3", "new", NULL)->flags = WB_C_LAST_OF_SNAPSHOT;
+    must(f, give(f, true, 0));
+    must(f, flush(f));
+    SQL(f, "select count(*) from users", "3");
     SQL(f, "select sql from sqlite_master where type = 'index' and tbl_name = 'users'",
         "CREATE INDEX \"_walbrook_users(name)\" ON \"users\" (name)");
     SQL(f, "select count(*) from _walbrook_tables", "1");
+    wb_table_unref(t);
+    fix_close(f);
+}
+
+/* A turn that does not end leaves nothing; what was committed before it stays, and its tickets are answered. */
+static void test_turn_is_abandoned(void **state)
+{
+    (void)state;
+    fix *f = fix_open(NULL);
+    wb_table *t = users();
+    INSERT(f, t, "1", "before", NULL);
+    must(f, give(f, true, 0)); /* not committed yet */
+    f->snapshot = true;
+    f->turn_from = f->pos;
+    txn_begin(f);
+    change(f, WB_TRUNCATE, t, NULL, NULL);
+    READ(f, t, "2", "half", NULL);
+    must(f, give(f, false, 0));
+    SQL(f, "select id from users", "1");
+    f->snapshot = false;
+    txn_begin(f);
+    INSERT(f, t, "3", "stream", NULL);
+    must(f, give(f, true, WB_VIEW_ABANDON));
+    must(f, flush(f));
+    SQL(f, "select id from users order by id", "1\n3");
+    f->snapshot = true;
+    f->turn_from = f->pos;
+    txn_begin(f);
+    change(f, WB_TRUNCATE, t, NULL, NULL);
+    READ(f, t, "4", "whole", NULL);
+    must(f, give(f, false, 0));
+    READ(f, t, "5", "whole", NULL);
+    must(f, give(f, true, 0));
+    must(f, flush(f));
+    SQL(f, "select id from users order by id", "4\n5");
+    txn_begin(f);
+    READ(f, t, "6", "half", NULL);
+    f->turn_from = f->pos;
+    must(f, give(f, false, 0));
+    must(f, wb_target_sqlite.flush(f->ctx, -1, &f->err)); /* a stop: it does not wait for the rest */
+    SQL(f, "select id from users order by id", "4\n5");
+    wb_table_unref(t);
+    fix_close(f);
+}
+
+/* While its table is being copied, an update of part of a row that is not there is left out: the copy brings the row.
+ */
+static void test_update_before_its_row(void **state)
+{
+    (void)state;
+    fix *f = fix_open(NULL);
+    wb_table *t = users();
+    INSERT(f, t, "1", "a", NULL);
+    deliver(f);
+    txn_begin(f);
+    UPDATE(f, t, "2", UNCHANGED, "5")->flags |= WB_C_COPYING;
+    UPDATE(f, t, "1", UNCHANGED, "6")->flags |= WB_C_COPYING;
+    change(f, WB_UPDATE, t, ROW("3", ABSENT, ABSENT), ROW("4", UNCHANGED, "7"))->flags |=
+        WB_C_COPYING | WB_C_KEY_CHANGED;
+    DELETE(f, t, "9", ABSENT, ABSENT)->flags |= WB_C_COPYING;
+    deliver(f);
+    SQL(f, "select id, name from users", "1|a");
+    txn_begin(f);
+    UPDATE(f, t, "2", UNCHANGED, "5");
+    assert_int_equal(give(f, true, 0), WB_E_STATE); /* when it is copied to the end, that is a loss */
     wb_table_unref(t);
     fix_close(f);
 }
@@ -496,6 +561,8 @@ int main(void)
         cmocka_unit_test(test_occupant_that_is_gone_at_the_source),
         cmocka_unit_test(test_missing_rows),
         cmocka_unit_test(test_snapshot_and_reset),
+        cmocka_unit_test(test_turn_is_abandoned),
+        cmocka_unit_test(test_update_before_its_row),
         cmocka_unit_test(test_names_in_the_way),
         cmocka_unit_test(test_many_partial_updates),
     };

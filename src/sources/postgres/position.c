@@ -1,5 +1,6 @@
-/* position.c: LSNs as positions. A transaction's `at` is the LSN of its commit record, which lies before its end; so a
- * position holds the transaction when it is beyond `at`. The end of one transaction may equal the `at` of the next. */
+/* position.c: LSNs, and numbers of turns, as positions. The two counters are compared each by itself. A transaction's
+ * `at` is the LSN of its commit record, which lies before its end; so a position holds the transaction when it is
+ * beyond `at`. The end of one transaction may equal the `at` of the next. */
 #include "position.h"
 
 #include <stdio.h>
@@ -10,11 +11,28 @@ void pg_pos_make(uint8_t out[PG_POS_LEN], pg_lsn lsn)
     memcpy(out, &be, sizeof be);
 }
 
+size_t pg_pos_make_turn(uint8_t out[PG_TURN_LEN], pg_lsn lsn, uint64_t seq)
+{
+    pg_pos_make(out, lsn);
+    pg_pos_make(out + PG_POS_LEN, seq);
+    return seq ? PG_TURN_LEN : PG_POS_LEN;
+}
+
+static bool is_pos(wb_pos pos) { return pos.len == PG_POS_LEN || pos.len == PG_TURN_LEN; }
+
 pg_lsn pg_pos_lsn(wb_pos pos)
 {
     uint64_t be;
-    if (pos.len != PG_POS_LEN) return 0;
+    if (!is_pos(pos)) return 0;
     memcpy(&be, pos.ptr, sizeof be);
+    return __builtin_bswap64(be);
+}
+
+uint64_t pg_pos_seq(wb_pos pos)
+{
+    uint64_t be;
+    if (pos.len != PG_TURN_LEN) return 0;
+    memcpy(&be, (const uint8_t *)pos.ptr + PG_POS_LEN, sizeof be);
     return __builtin_bswap64(be);
 }
 
@@ -57,48 +75,81 @@ bool pg_lsn_parse(wb_str text, pg_lsn *out)
 
 bool pg_pos_holds(wb_pos pos, const wb_txn *txn)
 {
-    return pos.len == PG_POS_LEN && txn->at.len == PG_POS_LEN && pg_pos_lsn(pos) > pg_pos_lsn(txn->at);
+    if (!is_pos(pos) || !is_pos(txn->at)) return false;
+    if (txn->flags & WB_TXN_SNAPSHOT) return pg_pos_seq(txn->at) && pg_pos_seq(pos) >= pg_pos_seq(txn->at);
+    return pg_pos_lsn(pos) > pg_pos_lsn(txn->at);
 }
+
+static int order(uint64_t x, uint64_t y) { return (x > y) - (x < y); }
 
 int pg_pos_compare(wb_pos a, wb_pos b)
 {
-    pg_lsn x = pg_pos_lsn(a), y = pg_pos_lsn(b);
-    return (x > y) - (x < y);
+    int log = order(pg_pos_lsn(a), pg_pos_lsn(b)), turns = order(pg_pos_seq(a), pg_pos_seq(b));
+    if (log == turns || turns == 0) return log;
+    return log == 0 ? turns : 2;
 }
 
 int64_t pg_pos_distance(wb_pos from, wb_pos to) { return (int64_t)(pg_pos_lsn(to) - pg_pos_lsn(from)); }
 
+static void put(pg_lsn lsn, uint64_t seq, void *out, size_t cap, size_t *len)
+{
+    uint8_t pos[PG_TURN_LEN];
+    *len = pg_pos_make_turn(pos, lsn, seq);
+    if (cap < *len) *len = 0;
+    memcpy(out, pos, *len);
+}
+
 void pg_pos_meet(wb_pos a, wb_pos b, void *out, size_t cap, size_t *len)
 {
-    *len = 0;
-    if (cap < PG_POS_LEN) return;
     pg_lsn x = pg_pos_lsn(a), y = pg_pos_lsn(b);
-    pg_pos_make(out, WB_MIN(x, y));
-    *len = PG_POS_LEN;
+    uint64_t m = pg_pos_seq(a), n = pg_pos_seq(b);
+    put(WB_MIN(x, y), WB_MIN(m, n), out, cap, len);
+}
+
+void pg_pos_join(wb_pos a, wb_pos b, void *out, size_t cap, size_t *len)
+{
+    pg_lsn x = pg_pos_lsn(a), y = pg_pos_lsn(b);
+    uint64_t m = pg_pos_seq(a), n = pg_pos_seq(b);
+    put(WB_MAX(x, y), WB_MAX(m, n), out, cap, len);
 }
 
 size_t pg_pos_render(wb_pos pos, char *out, size_t cap)
 {
-    char text[PG_LSN_TEXT];
+    char text[PG_POS_TEXT];
     if (!cap) return 0;
     pg_lsn_text(pg_pos_lsn(pos), text);
+    size_t n0 = strlen(text);
+    if (pg_pos_seq(pos)) (void)snprintf(text + n0, sizeof text - n0, "+%llu", (unsigned long long)pg_pos_seq(pos));
     size_t n = WB_MIN(strlen(text), cap - 1);
     memcpy(out, text, n);
     out[n] = 0;
     return n;
 }
 
+/* What follows the "+": digits, no more than fit. */
+static bool parse_seq(wb_str text, uint64_t *out)
+{
+    *out = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] < '0' || text.ptr[i] > '9' || *out > (UINT64_MAX - 9) / 10) return false;
+        *out = *out * 10 + (uint64_t)(text.ptr[i] - '0');
+    }
+    return text.len && *out;
+}
+
 wb_code pg_pos_parse(wb_str text, void *out, size_t cap, size_t *len, wb_error *err)
 {
     pg_lsn lsn;
+    uint64_t seq = 0;
+    const char *plus = text.len ? memchr(text.ptr, '+', text.len) : NULL;
+    wb_str left = {text.ptr, plus ? (size_t)(plus - text.ptr) : text.len};
+    bool fine = pg_lsn_parse(left, &lsn);
+    if (fine && plus) fine = parse_seq((wb_str){plus + 1, text.len - left.len - 1}, &seq);
     *len = 0;
-    if (cap < PG_POS_LEN || !pg_lsn_parse(text, &lsn)) {
-        wb_fail(err, WB_E_CONFIG, WB_NEVER, "'%.*s' is not a position of PostgreSQL.",
-                (int)WB_MIN(text.len, (size_t)60), text.ptr ? text.ptr : "");
-        wb_hint(err, "Write an LSN as the server does: 0/16B3748.");
-        return WB_E_CONFIG;
-    }
-    pg_pos_make(out, lsn);
-    *len = PG_POS_LEN;
-    return WB_OK;
+    if (fine) put(lsn, seq, out, cap, len);
+    if (*len) return WB_OK;
+    wb_fail(err, WB_E_CONFIG, WB_NEVER, "'%.*s' is not a position of PostgreSQL.", (int)WB_MIN(text.len, (size_t)60),
+            text.ptr ? text.ptr : "");
+    wb_hint(err, "Write an LSN as the server does: 0/16B3748.");
+    return WB_E_CONFIG;
 }

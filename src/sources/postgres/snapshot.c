@@ -200,7 +200,7 @@ static void begin_piece(pg_source *s)
     if (!n->only) t->log = (wb_str){wb_batch_copy(s->batch, s->names.slot, len), len};
     t->commit_us = n->taken_us;
     t->flags = WB_TXN_SNAPSHOT | (n->first_batch ? WB_TXN_BEGIN : 0);
-    if (n->first_batch) wb_batch_set_reset(s->batch);
+    if (n->first_batch) wb_batch_set_reset(s->batch, false);
     wb_batch_set_targets(s->batch, s->fresh ? s->fresh : ~(uint64_t)0);
     n->first_batch = false;
     s->txn.in_batch = true;

@@ -256,6 +256,7 @@ const wb_source wb_source_postgres = {
     .holds = pg_pos_holds,
     .compare = pg_pos_compare,
     .meet = pg_pos_meet,
+    .join = pg_pos_join,
     .distance = pg_pos_distance,
     .tip = pg_tip,
     .render = pg_pos_render,

@@ -70,8 +70,8 @@ void sq_log_close(sq_target *s)
     s->cap_image = 0;
 }
 
-/* Delete what an unfinished snapshot brought; remember where this one begins. */
-wb_code sq_log_reset(sq_target *s, wb_error *err)
+/* `again`: delete what the unfinished snapshot before brought. Remember where this one begins. */
+wb_code sq_log_reset(sq_target *s, bool again, wb_error *err)
 {
     wb_arena a;
     sqlite3_stmt *st;
@@ -79,11 +79,13 @@ wb_code sq_log_reset(sq_target *s, wb_error *err)
     wb_arena_init(&a, 512, 0);
     const char *q = sq_quote(&a, s->log_table);
     wb_out_reset(&s->sql);
-    wb_out_printf(
-        &s->sql,
-        "DELETE FROM %s WHERE op = 'READ' AND seq >= (SELECT snapshot_from FROM _walbrook_stand WHERE pipeline ="
-        " ?1 AND mode = 'log')",
-        q);
+    if (!again) wb_out_z(&s->sql, "SELECT ?1");
+    if (again)
+        wb_out_printf(
+            &s->sql,
+            "DELETE FROM %s WHERE op = 'READ' AND seq >= (SELECT snapshot_from FROM _walbrook_stand WHERE pipeline ="
+            " ?1 AND mode = 'log')",
+            q);
     wb_out_byte(&s->sql, 0);
     code = sq_prepare(s, s->sql.failed ? "" : s->sql.p, &st, err);
     if (!code) {

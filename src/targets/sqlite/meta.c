@@ -135,8 +135,7 @@ wb_code sq_meta_open(sq_target *s, wb_open *o, wb_error *err)
     if (code) return code;
     s->snapshot_done = o->own && o->stand.pos.len > 0;
     return sq_prepare(s,
-                      "UPDATE _walbrook_stand SET pos = ?4, ordinal = ?5, updated = strftime('%Y-%m-%dT%H:%M:%fZ'),"
-                      " snapshot_from = CASE WHEN length(?4) THEN NULL ELSE snapshot_from END"
+                      "UPDATE _walbrook_stand SET pos = ?4, ordinal = ?5, updated = strftime('%Y-%m-%dT%H:%M:%fZ')"
                       " WHERE pipeline = ?1 AND mode = ?2 AND epoch = ?3",
                       &s->stand, err);
 }
@@ -370,12 +369,12 @@ static wb_code forget_tables(sq_target *s, wb_error *err)
 }
 
 /* Mirror tables are made anew from the snapshot's own table versions: dropped, not emptied. */
-wb_code sq_meta_reset(sq_target *s, wb_error *err)
+wb_code sq_meta_reset(sq_target *s, bool again, wb_error *err)
 {
     wb_code code;
     s->snapshot_done = false;
     sq_plans_drop(s);
-    if (s->mode == SQ_LOG) return sq_log_reset(s, err);
+    if (s->mode == SQ_LOG) return sq_log_reset(s, again, err);
     atomic_store(&s->building, true);
     code = forget_tables(s, err);
     atomic_store(&s->building, false);

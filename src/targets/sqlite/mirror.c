@@ -127,6 +127,7 @@ static wb_code missing_row(sq_target *s, sq_plan *p, const wb_change *c, wb_erro
 {
     wb_out o = {0};
     wb_code code = WB_OK;
+    if (c->flags & WB_C_COPYING) return WB_OK; /* its row comes with the copy, newer than this */
     key_text(p, c, &o);
     if (p->stale) {
         if (!p->warned_missing) {
@@ -210,7 +211,7 @@ static wb_code apply_update(sq_target *s, sq_plan *p, const wb_change *c, wb_err
     code = update_row(s, p, c, move, err);
     if (code || sqlite3_changes(s->db) > 0) return code;
     if (!p->nkey) {
-        if (!p->warned_missing)
+        if (!p->warned_missing && !(c->flags & WB_C_COPYING))
             wb_host_log(s->host, WB_LOG_WARN, "an update found no row of table %s that equals the old one", p->name);
         p->warned_missing = true;
         return all ? insert_row(s, p, c, false, err) : WB_OK;

@@ -102,12 +102,24 @@ static wb_code roll_back(sq_target *s, const wb_error *why, wb_code code)
     wb_error each = *why;
     if (!sqlite3_get_autocommit(s->db)) sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
     sq_plans_drop(s); /* tables made in it are gone again */
-    s->in_txn = false;
+    s->in_txn = s->open = false;
     s->rows = 0;
     if (each.next != WB_NEVER) each.next = WB_RECONNECT;
     for (size_t i = 0; i < s->ntickets; i++) wb_host_done(s->host, s->tickets[i], &each);
     s->ntickets = 0;
     return code;
+}
+
+/* The turn of a snapshot that is open does not end. Its tickets say nothing that was not safe before it. */
+static void abandon(sq_target *s)
+{
+    if (!s->open) return;
+    if (!sqlite3_get_autocommit(s->db)) sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+    sq_plans_drop(s);
+    s->in_txn = s->open = false;
+    s->rows = 0;
+    for (size_t i = 0; i < s->ntickets; i++) wb_host_done(s->host, s->tickets[i], NULL);
+    s->ntickets = 0;
 }
 
 static wb_code begin(sq_target *s, wb_error *err)
@@ -158,7 +170,7 @@ static wb_code commit(sq_target *s, bool keep_last, wb_error *err)
     for (size_t i = 0; i < s->ntickets; i++) wb_host_done(s->host, s->tickets[i], NULL);
     s->ntickets = 0;
     (void)WB_FAULT("sqlite.after_done");
-    if (s->pos.len) s->snapshot_done = true;
+    if (s->pos.len && !s->copying) s->snapshot_done = true;
     if (s->wal_pages >= SQ_WAL_PAGES)
         checkpoint(s);
     else
@@ -341,7 +353,7 @@ static void target_close(void *ctx)
     wb_out_fini(&s->own_pos);
     wb_out_fini(&s->sql);
     wb_arena_fini(&s->scratch);
-    s->in_txn = s->snapshot_done = false;
+    s->in_txn = s->open = s->copying = s->snapshot_done = false;
     s->rows = 0;
     s->wal_pages = 0;
     s->host = NULL;
@@ -378,13 +390,15 @@ static wb_code apply_view(sq_target *s, const wb_view *v, wb_ticket t, wb_error 
 {
     const wb_change *c;
     uint32_t txn = UINT32_MAX;
-    wb_code code = v->flags & WB_BATCH_RESET ? sq_meta_reset(s, err) : WB_OK;
+    bool reset = (v->flags & WB_BATCH_RESET) != 0, again = (v->flags & WB_BATCH_AGAIN) != 0;
+    wb_code code = reset ? sq_meta_reset(s, again, err) : WB_OK;
     for (size_t i = 0; !code && (c = wb_view_next(v, &i));) {
         if (WB_UNLIKELY(s->parked) && c->txn != txn && txn != UINT32_MAX) {
             code = sq_park_settle(s, err);
             if (code) break;
         }
         txn = c->txn;
+        s->copying = (v->txns[txn].flags & WB_TXN_SNAPSHOT) && !(c->flags & WB_C_LAST_OF_SNAPSHOT);
         code = s->mode == SQ_LOG ? sq_log_apply(s, wb_view_txn(v, c), c, err) : sq_mirror_apply(s, c, err);
         if (WB_UNLIKELY(code) && err->next == WB_POISON && !sqlite3_get_autocommit(s->db)) {
             wb_error why = *err;
@@ -393,16 +407,15 @@ static wb_code apply_view(sq_target *s, const wb_view *v, wb_ticket t, wb_error 
         }
         s->rows++;
     }
-    if (!code)
-        s->boundary =
-            v->ends_txn || (txn != UINT32_MAX ? (v->txns[txn].flags & WB_TXN_SNAPSHOT) != 0 : v->stand.pos.len == 0);
+    s->open = (v->flags & WB_VIEW_OPEN) != 0;
+    s->boundary = v->ends_txn;
     return code;
 }
 
 static bool is_empty(const wb_view *v)
 {
     size_t i = 0;
-    return !(v->flags & WB_BATCH_RESET) && !wb_view_next(v, &i);
+    return !(v->flags & (WB_BATCH_RESET | WB_VIEW_ABANDON)) && !wb_view_next(v, &i);
 }
 
 static wb_code take_stand(sq_target *s, const wb_view *v, wb_error *err)
@@ -417,13 +430,15 @@ static wb_code target_write(void *ctx, const wb_view *v, wb_ticket t, wb_error *
 {
     sq_target *s = ctx;
     wb_code code = WB_OK;
+    if (v->flags & WB_VIEW_ABANDON) abandon(s);
     bool new_table = s->mode == SQ_MIRROR && has_new_table(s, v);
     if (is_empty(v) && !s->in_txn) {
         wb_host_done(s->host, t, NULL);
         return WB_OK;
     }
-    /* A change of schema may stop us: what came before it is committed first. */
-    if (s->in_txn && s->boundary && new_table) code = commit(s, false, err);
+    /* A change of schema may stop us, and a turn may be undone: what came before it is committed first. */
+    bool begins = (v->flags & WB_VIEW_OPEN) && !s->open;
+    if (s->in_txn && s->boundary && (new_table || begins)) code = commit(s, false, err);
     if (code) return code;
     if (!s->in_txn) {
         code = begin(s, err);
@@ -454,6 +469,8 @@ static wb_code target_flush(void *ctx, int ms, wb_error *err)
         return commit(s, false, err);
     }
     if (ms >= 0) return WB_AGAIN; /* the rest of the transaction is still to come */
+    abandon(s);
+    if (!s->in_txn) return WB_OK;
     wb_error why = {0};
     wb_fail(&why, WB_E_STOPPED, WB_RECONNECT,
             "stopped in the middle of a transaction; the next start begins with it again");

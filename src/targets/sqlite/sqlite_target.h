@@ -99,7 +99,9 @@ struct sq_target {
     atomic_bool interrupted;
     atomic_bool building;  /* an index or a rebuilt table may take minutes: only a stop ends it */
     bool in_txn, boundary; /* boundary: what is in the SQLite transaction ends with a whole source transaction */
+    bool open;             /* and it holds pieces of a turn of a snapshot: it commits at the turn's end, or is undone */
     bool snapshot_done;    /* the stand has a position: secondary indexes may be made */
+    bool copying;          /* the last turn was not the last one of its snapshot */
     bool indexes_due;
     uint64_t rows; /* in the open SQLite transaction     */
     int64_t first_us;
@@ -162,7 +164,7 @@ void sq_release(sq_target *s);
 wb_code sq_meta_open(sq_target *s, wb_open *o, wb_error *err) WB_MUST;
 wb_code sq_meta_stand(sq_target *s, wb_error *err) WB_MUST; /* s->pos and s->ordinal into our row, if still ours */
 /* First batch of a snapshot: forget all. */
-wb_code sq_meta_reset(sq_target *s, wb_error *err) WB_MUST;
+wb_code sq_meta_reset(sq_target *s, bool again, wb_error *err) WB_MUST;
 /* Memory of `a`. By source id (when not 0), else by schema and name. */
 wb_code sq_known_load(sq_target *s, wb_arena *a, uint64_t source_id, wb_str schema, wb_str name, sq_known *k,
                       wb_error *err) WB_MUST;
@@ -240,7 +242,7 @@ int sq_bind(sq_target *s, sqlite3_stmt *st, int at, const wb_value *v, sq_class 
 /* ---- log_mode.c */
 wb_code sq_log_open(sq_target *s, wb_error *err) WB_MUST;
 wb_code sq_log_apply(sq_target *s, const wb_txn *txn, const wb_change *c, wb_error *err) WB_MUST;
-wb_code sq_log_reset(sq_target *s, wb_error *err) WB_MUST;
+wb_code sq_log_reset(sq_target *s, bool again, wb_error *err) WB_MUST;
 void sq_log_close(sq_target *s);
 
 /* ---- report.c */
