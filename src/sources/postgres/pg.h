@@ -188,13 +188,14 @@ wb_code pg_pub_drop(pg_link *l, const pg_names *names, void (*say)(void *arg, co
 
 /* ---------------------------------------------------------------- slot.c */
 
+#define PG_NO_LIMIT INT64_MAX
 typedef struct pg_slot {
     bool exists, active, lost, temporary, logical, ours_plugin, two_phase, has_confirmed;
     bool failover, synced; /* 17 and newer; synced: a copy of the primary's */
     int active_pid;
     pg_lsn restart, confirmed;
     pg_lsn log_end;     /* of the server, slot or not */
-    int64_t held, safe; /* bytes; safe -1: no limit */
+    int64_t held, safe; /* bytes; safe: until the server may remove it; < 0: past that; PG_NO_LIMIT */
     char wal_status[16], database[PG_NAME], plugin[PG_NAME], why_lost[64];
 } pg_slot;
 wb_code pg_slot_look(pg_link *l, const char *name, pg_slot *out, wb_error *err) WB_MUST;

@@ -44,7 +44,7 @@ static void read_slot(const PGresult *res, pg_slot *out)
     out->confirmed = lsn_at(res, 6);
     out->temporary = true_at(res, 7);
     text_at(res, 8, out->wal_status, sizeof out->wal_status);
-    out->safe = int_at(res, 9, -1);
+    out->safe = int_at(res, 9, PG_NO_LIMIT);
     text_at(res, 10, out->why_lost, sizeof out->why_lost);
     out->two_phase = true_at(res, 11);
     out->held = int_at(res, 12, 0);
@@ -72,7 +72,7 @@ static void put_query(int version, wb_out *sql)
 
 wb_code pg_slot_look(pg_link *l, const char *name, pg_slot *out, wb_error *err)
 {
-    *out = (pg_slot){.safe = -1};
+    *out = (pg_slot){.safe = PG_NO_LIMIT};
     wb_out sql = {0};
     put_query(l->version, &sql);
     PGresult *res;

@@ -81,7 +81,7 @@ static void say_slot(const pg_slot *slot, const pg_names *names, int version, co
     if (slot->why_lost[0]) facts->text(facts->arg, "invalidation_reason", slot->why_lost);
     facts->text(facts->arg, "confirmed_flush_lsn", pg_lsn_text(slot->confirmed, lsn));
     facts->number(facts->arg, "held_bytes", slot->held);
-    if (slot->safe >= 0) facts->number(facts->arg, "safe_wal_size", slot->safe);
+    if (slot->safe != PG_NO_LIMIT) facts->number(facts->arg, "safe_wal_size", slot->safe);
     if (version >= 170000) facts->text(facts->arg, "failover", slot->failover ? "on" : "off");
     if (slot->synced) facts->text(facts->arg, "synced", "yes");
 }
@@ -93,7 +93,7 @@ static int judge(const pg_slot *slot)
 {
     if (slot->lost) return SLOT_LOST;
     if (strcmp(slot->wal_status, "unreserved") == 0) return SLOT_DOOMED;
-    return slot->safe >= 0 && slot->held / 4 > slot->safe ? SLOT_TIGHT : SLOT_WELL; /* a fifth is left */
+    return slot->held / 4 > slot->safe ? SLOT_TIGHT : SLOT_WELL; /* less than a fifth is left */
 }
 
 static void warn_of_slot(pg_source *s, wb_host *h, const pg_slot *slot, const char *name)
@@ -115,7 +115,7 @@ static void warn_of_slot(pg_source *s, wb_host *h, const pg_slot *slot, const ch
         wb_host_log(h, WB_LOG_WARN,
                     "the slot %s keeps %lld MB of log; after %lld MB more the server may remove it "
                     "(max_slot_wal_keep_size), which costs a new snapshot",
-                    name, (long long)(slot->held >> 20), (long long)(slot->safe >> 20));
+                    name, (long long)(slot->held >> 20), (long long)(WB_MAX(slot->safe, 0) >> 20));
     else
         wb_host_log(h, WB_LOG_INFO, "the slot %s is far from max_slot_wal_keep_size again", name);
 }
