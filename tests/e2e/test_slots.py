@@ -188,6 +188,23 @@ def test_d30_lost_slot_reads_everything_again(make_wb, small):  # proves G-01
     assert len(db.slots()) == 1
 
 
+def test_lost_slot_of_another_tool_is_not_replaced(make_wb, small):
+    """when_needed does not drop what is not ours: it says who must, and then makes its own."""
+    db = small
+    db.sql("create publication theirs for table t")
+    db.sql("select pg_create_logical_replication_slot('theirs', 'pgoutput')")
+    wb = make_wb(db)
+    wb.write([wb.sqlite_target()], source={"snapshot": "when_needed", "slot": "theirs", "publication": "theirs"}).until_now()
+    lose(db)
+    wb.run(code=3, timeout=20)
+    assert "pg_drop_replication_slot" in wb.last_log() and db.slots() == ["theirs"]
+    db.sql("delete from t; select pg_drop_replication_slot('theirs')")
+    wb.until_now()
+    assert same_mirror(db, wb.mirror, "t") and db.slots() == ["theirs"]
+    wb.command("drop", wb.file, "--yes", code=0)
+    assert db.slots() == []
+
+
 def test_lost_slot_ends_in_a_sentence(make_wb, small):
     db = small
     wb = make_wb(db)

@@ -145,6 +145,18 @@ static wb_code check_kind(const pg_source *s, const pg_slot *slot, wb_error *err
     return WB_OK;
 }
 
+static wb_code lost(const pg_source *s, const plan *p, wb_error *err)
+{
+    wb_code code = pg_slot_lost(s, &p->slot, p->pos, err);
+    if (p->slot_ours || err->next != WB_RESNAPSHOT) return code;
+    err->next = WB_NEVER;
+    wb_hint(err,
+            "This pipeline did not make the slot and does not replace it. SELECT pg_drop_replication_slot('%s'); then "
+            "run again: it makes a slot of its own and a new snapshot.",
+            s->names.slot);
+    return code;
+}
+
 static wb_code check_slot(pg_source *s, const plan *p, wb_error *err)
 {
     const pg_slot *slot = &p->slot;
@@ -153,7 +165,7 @@ static wb_code check_slot(pg_source *s, const plan *p, wb_error *err)
     if (!slot->exists) return pg_slot_missing(s, slot, p->pos, err);
     wb_code code = check_kind(s, slot, err);
     if (code != WB_OK) return code;
-    if (slot->lost) return pg_slot_lost(s, slot, p->pos, err);
+    if (slot->lost) return lost(s, p, err);
     if (!slot->has_confirmed)
         return wb_fail(err, WB_E_SERVER, WB_RECONNECT, "The replication slot %s has no confirmed position yet.", name);
     if (slot->synced && s->in_recovery) {
@@ -191,6 +203,7 @@ static wb_code adopt(pg_source *s, plan *p, wb_error *err)
     }
     wb_code code = check_slot(s, p, err);
     if (code != WB_OK) return code;
+    if (p->snapshot) told = 0; /* it has all that came before */
     if (told && told < p->slot.confirmed)
         return pg_gap(s, err,
                       "The replication slot %s begins at %s, and slot_position says that only changes up to %s were "
