@@ -31,7 +31,15 @@ static void finding(void *arg, wb_level level, const char *what, const char *men
     t->warned += level == WB_WARN;
     const char *color = cli_color(stdout, looks[level].color);
     (void)printf("%s%s%s  ", color, looks[level].word, *color ? "\033[0m" : "");
-    cli_put_text(stdout, what);
+    for (; *what; what++) { /* one finding, one line: names may hold line ends */
+        size_t n = strcspn(what, "\n");
+        char piece[2000];
+        (void)snprintf(piece, sizeof piece, "%.*s", (int)n, what);
+        cli_put_text(stdout, piece);
+        what += n;
+        if (!*what) break;
+        (void)putchar('?');
+    }
     (void)putchar('\n');
     if (mend) indented(mend);
 }

@@ -23,7 +23,9 @@ bool file_rotate_due(const file_target *f)
     if (f->end == 0 || m->pos_len == 0 || m->ordinal != 0 || f->npending || f->open)
         return false; /* a turn of a snapshot stays in one file */
     if (f->rotate_size > 0 && f->end >= (uint64_t)f->rotate_size) return true;
-    return f->rotate_every_ms > 0 && wb_now_us() - m->started_us >= f->rotate_every_ms * 1000;
+    /* The wall clock, since a file outlives the process. One that was set back must not keep a file open for long. */
+    int64_t age = wb_now_us() - m->started_us, every = f->rotate_every_ms * 1000;
+    return every > 0 && (age >= every || age <= -every);
 }
 
 /* shop.jsonl.20240229T100000Z.000001, in the same folder. Nobody else makes such names, but a copy may have been put

@@ -64,7 +64,7 @@ class Walbrook:
         src.update(source or {})
         doc = {"name": self.name, "source": src, **top, "targets": targets}
         doc["source"] = {k: v for k, v in doc["source"].items() if v is not None}
-        self.file.write_text(json.dumps(doc, indent=2) + "\n")
+        self.file.write_text(json.dumps(doc, indent=2, ensure_ascii=False) + "\n")  # YAML has no surrogates
         return self
 
     def file_target(self, **more):

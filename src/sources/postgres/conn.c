@@ -271,8 +271,10 @@ static wb_code after_connect(pg_link *l, wb_error *err)
     (void)PQsetErrorVerbosity(l->pg, PQERRORS_DEFAULT);
     l->version = PQserverVersion(l->pg);
     if (l->version < 120000) {
-        wb_fail(err, WB_E_UNSUPPORTED, WB_NEVER, "The server is PostgreSQL %d; version 12 or newer is needed.",
-                l->version / 10000);
+        const char *says = PQparameterStatus(l->pg, "server_version");
+        wb_fail(err, WB_E_UNSUPPORTED, WB_NEVER, "The server is PostgreSQL %s; version 12 or newer is needed.",
+                says ? says : "of an unknown version");
+        wb_hint(err, "Upgrade the server; 11 and older get no security fixes either.");
         return WB_E_UNSUPPORTED;
     }
     return check_pins(l, err);
@@ -422,11 +424,11 @@ static void cancel(pg_link *l)
         PQfreeCancel(c);
         return;
     }
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_nsec += WAIT_NS;
     until.tv_sec += until.tv_nsec / 1000000000;
     until.tv_nsec %= 1000000000;
-    if (pthread_timedjoin_np(t, NULL, &until) != 0) pthread_detach(t);
+    if (pthread_clockjoin_np(t, NULL, CLOCK_MONOTONIC, &until) != 0) pthread_detach(t);
 }
 
 /* Until a result can be had without waiting. */

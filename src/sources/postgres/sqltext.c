@@ -82,7 +82,7 @@ wb_code pg_names_make(const pg_source *s, wb_host *h, pg_names *out, wb_error *e
     if (code == WB_OK)
         code = take_name(s->publication_option ? s->publication_option : name, PG_NAME - 8, out->pub, err);
     if (code != WB_OK) return code;
-    (void)snprintf(out->insert_pub, sizeof out->insert_pub, "%.55s_insert", out->pub);
+    (void)snprintf(out->insert_pub, sizeof out->insert_pub, "%.56s_insert", out->pub);
     if (s->tail)
         (void)snprintf(out->comment, sizeof out->comment, "made by walbrook tail as %s", s->tail_name);
     else

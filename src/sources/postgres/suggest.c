@@ -56,6 +56,33 @@ static void put_url(const PGconn *pg, wb_out *o)
     PQconninfoFree(all);
 }
 
+/* In a comment, which a line end would close. */
+static void put_shown(wb_out *o, const char *z, size_t n)
+{
+    for (size_t i = 0; i < n; i++) wb_out_byte(o, (uint8_t)z[i] < 0x20 || z[i] == 0x7f ? '?' : z[i]);
+}
+
+/* "schema.*" as a pattern in a YAML string; the pattern has quotes of its own round a name that needs them. */
+static void put_schema(wb_out *o, wb_str schema)
+{
+    bool quoted = schema.len == 0 || schema.ptr[0] == '!' || strcspn(schema.ptr, ".*?\"") < schema.len;
+    wb_out_z(o, quoted ? "\"\\\"" : "\"");
+    for (size_t i = 0; i < schema.len; i++) {
+        char c = schema.ptr[i];
+        if (c == '"')
+            wb_out_z(o, "\\\"\\\""); /* doubled for the pattern, escaped for YAML */
+        else if (c == '\\')
+            wb_out_z(o, "\\\\");
+        else if (c == '$' && schema.ptr[i + 1] == '{')
+            wb_out_z(o, "$$"); /* not a substitution */
+        else if ((uint8_t)c < 0x20 || c == 0x7f)
+            wb_out_printf(o, "\\x%02x", (unsigned)c);
+        else
+            wb_out_byte(o, c);
+    }
+    wb_out_z(o, quoted ? "\\\".*\"" : ".*\"");
+}
+
 static void put_rows(wb_out *o, int64_t rows)
 {
     if (rows < 0)
@@ -70,7 +97,11 @@ static void put_tables(const pg_catalog *cat, wb_out *o)
     for (size_t i = 0; i < cat->n; i++) {
         const pg_table *t = &cat->tables[i];
         if (!t->wanted) continue;
-        wb_out_printf(o, "    #   %s.%s  ", t->schema.ptr, t->name.ptr);
+        wb_out_z(o, "    #   ");
+        put_shown(o, t->schema.ptr, t->schema.len);
+        wb_out_byte(o, '.');
+        put_shown(o, t->name.ptr, t->name.len);
+        wb_out_z(o, "  ");
         put_rows(o, t->rows);
         if (!t->can_select) wb_out_z(o, ", not readable for this user");
         wb_out_byte(o, '\n');
@@ -81,10 +112,13 @@ static void put_tables(const pg_catalog *cat, wb_out *o)
     for (size_t i = 0; i < cat->n; i++) {
         const pg_table *t = &cat->tables[i];
         if (!t->wanted || t->usable) continue;
+        wb_out sql = {0};
+        pg_put_ident(&sql, t->schema);
+        wb_out_byte(&sql, '.');
+        pg_put_ident(&sql, t->name);
         wb_out_z(o, "    #   ALTER TABLE ");
-        pg_put_ident(o, t->schema);
-        wb_out_byte(o, '.');
-        pg_put_ident(o, t->name);
+        put_shown(o, sql.p ? sql.p : "", sql.len);
+        wb_out_fini(&sql);
         wb_out_z(o, " REPLICA IDENTITY FULL;\n");
     }
 }
@@ -97,7 +131,8 @@ static void put_schemas(const pg_catalog *cat, wb_out *o)
         for (size_t k = 0; k < i && !seen; k++)
             seen = cat->tables[k].wanted && wb_str_eq(cat->tables[k].schema, cat->tables[i].schema);
         if (seen) continue;
-        wb_out_printf(o, "%s\"%s.*\"", n++ ? ", " : "", cat->tables[i].schema.ptr);
+        if (n++) wb_out_z(o, ", ");
+        put_schema(o, cat->tables[i].schema);
     }
     if (!n) wb_out_z(o, "\"public.*\"");
 }
