@@ -1,10 +1,13 @@
 """The source's tables change: rows are read with the schema they had, and the mirror follows."""
 import re
+import threading
+import time
 
 import pytest
 
 from compare import records, same_file, same_mirror, sqlite, wait_file, wait_mirror
 from program import wait_until
+from servers import Database
 
 pytestmark = pytest.mark.both
 
@@ -190,3 +193,34 @@ def test_partitioned_table(wb, db):
         assert same_mirror(db, wb.mirror, "p") and same_file(db, wb.out, "p", key=("id", "k"))
     else:
         assert same_mirror(db, wb.mirror, "p1", "p2")
+
+
+@pytest.mark.parametrize("seen", [True, False], ids=["seen", "never"])
+def test_commit_that_other_sessions_do_not_see_yet(make_wb, own_server, seen):
+    """The server sends a transaction before others see it, behind a synchronous standby long before. The catalog is asked only when
+    it shows what the transaction did to a column; when it never does, the mirror says what it cannot know."""
+    db = Database(own_server("synchronous_standby_names=nobody", "synchronous_commit=local"))
+    db.sql("create table t (id int primary key); insert into t values (1)")
+    wb = make_wb(db)
+    wb.write([wb.file_target(), wb.sqlite_target()]).start().streaming()
+    wait_mirror(wb, "t")
+    with db.connect() as c:
+        pid = c.info.backend_pid
+
+        def commit():
+            c.execute("set synchronous_commit = on")
+            c.execute("begin; alter table t add column v int default 42; insert into t values (2, 3); commit")
+        t = threading.Thread(target=commit)
+        t.start()
+        waiting = "select count(*) from pg_stat_activity where pid = %s and wait_event = 'SyncRep'"
+        wait_until(lambda: db.one(waiting, pid) == 1, 10, "the commit to wait")
+        time.sleep(1 if seen else 4)
+        assert len(records(wb.out)) == (1 if seen else 2)
+        db.sql(f"select pg_cancel_backend({pid})")
+        t.join(10)
+    if seen:
+        wait_mirror(wb, "t")
+        assert sqlite(wb.mirror).execute("select * from t order by 1").fetchall() == [(1, 42), (2, 3)]
+        assert "stale" not in wb.log()
+    else:
+        assert "cannot see it" in wb.log() and "stale" in wb.log()

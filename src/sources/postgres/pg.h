@@ -290,6 +290,7 @@ struct pg_source {
     bool in_recovery; /* the server is a standby */
     bool in_stream;
     uint32_t stream_xid;
+    uint32_t visible_xid; /* relation.c: the catalog shows what this one did */
 
     wb_batch *batch;
     size_t batch_room; /* asked for at take */

@@ -5,6 +5,8 @@
 
 #include <stdio.h>
 
+#include "base/clock.h"
+
 /* ---------------------------------------------------------------- versions in the state */
 
 static void latest_key(uint32_t oid, char key[48]) { (void)snprintf(key, 48, "table/%u", oid); }
@@ -80,11 +82,41 @@ static wb_code side(pg_source *s, wb_error *err)
     return pg_link_open(&s->side, s, s->host, PG_SQL, err);
 }
 
+/* The server sends a transaction when its commit is in the log. Other sessions see it a moment later; behind a
+ * synchronous standby, when that has answered. Until then the catalog is older than the message: a column that the
+ * transaction added would have no default there. It holds the lock of its own number until it is seen. */
+static wb_code await_visible(pg_source *s, wb_error *err)
+{
+    enum { MOST_US = 3000000, STEP_US = 2000 }; /* nobody answers keepalives meanwhile */
+    static const char sql[] = "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'transactionid'"
+                              " AND transactionid = $1::xid AND mode = 'ExclusiveLock')";
+    char xid[16];
+    if (!s->txn.active || s->txn.xid == s->visible_xid) return WB_OK;
+    (void)snprintf(xid, sizeof xid, "%u", s->txn.xid);
+    for (int64_t since = wb_mono_us(); !pg_stopped(s, s->host); wb_sleep_us(STEP_US)) {
+        PGresult *res;
+        wb_code code = pg_query1(&s->side, "whether a transaction is over", sql, xid, &res, err);
+        if (code != WB_OK) return code;
+        bool open = PQgetvalue(res, 0, 0)[0] == 't';
+        PQclear(res);
+        if (open && wb_mono_us() - since < MOST_US) continue;
+        if (open)
+            wb_host_log(s->host, WB_LOG_WARN,
+                        "transaction %s has committed, but other sessions still cannot see it (a synchronous standby "
+                        "that does not answer?); what it did to columns is taken from the log alone",
+                        xid);
+        break;
+    }
+    s->visible_xid = s->txn.xid;
+    return WB_OK;
+}
+
 static wb_code load_now(pg_source *s, uint32_t oid, wb_arena *a, pg_shape *out, bool *found, wb_error *err)
 {
     wb_error first;
     wb_error_reset(&first);
     wb_code code = side(s, &first);
+    if (code == WB_OK) code = await_visible(s, &first);
     if (code == WB_OK) code = pg_shape_load(&s->side, oid, a, out, found, &first);
     if (code == WB_E_NET && pg_link_dead(&s->side)) { /* idle for hours, cut by somebody: once more */
         code = side(s, err);
