@@ -133,6 +133,17 @@ def test_unique_values_that_move_between_rows(wb, db):
     assert not any("unique" in s.lower() for (s,) in indexes)
 
 
+def test_d23_a_unique_value_moves_from_a_deleted_row_to_a_new_one(wb, db):
+    """In one statement list and one batch: the mirror goes row by row, in order, and its indexes are never UNIQUE."""
+    db.sql("create table t (id int primary key, email text unique)")
+    db.sql("insert into t values (1, 'a')")
+    wb.write([wb.sqlite_target(indexes=["t(email)"])]).start()
+    wait_mirror(wb, "t")
+    db.transaction(*[s for n in range(1, 60) for s in (f"delete from t where id = {n}", f"insert into t values ({n + 1}, 'a')")])
+    wait_mirror(wb, "t")
+    assert sqlite(wb.mirror).execute("select * from t").fetchall() == [(60, "a")]
+
+
 def test_keys_of_many_kinds(wb, db):
     """An integer key is a rowid alias for int2, int4, int8 only; others must not be."""
     kinds = {"k_int2": ("int2", "1"), "k_int8": ("int8", "-9223372036854775808"), "k_num": ("numeric", "10000000000000000000000.10"),

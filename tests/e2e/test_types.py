@@ -407,3 +407,44 @@ def test_session_settings_of_the_server_do_not_change_values(wb, db):
     a, b = (dict(r["record"], id=None) for r in records(wb.out))
     assert a == b
     assert a["d"] == "2024-02-29" and a["i"] == "1 mon 2 days" and a["f"] == "0.30000000000000004"
+
+
+def test_d12_unchanged_values_of_every_type_that_can_be_long(wb, db):
+    """Out of line and not sent again: under FULL the old row has them, whatever the type; else they are absent, never null."""
+    db.sql(MAKE + "create extension hstore")
+    types = {"txt": "text", "arr": "text[]", "uuids": "uuid[]", "nums": "numeric[]", "raw": "bytea", "doc": "jsonb", "js": "json", "x": "xml",
+             "h": "hstore", "p": "pair", "dom": "label", "big": "numeric", "r": "textrange", "ts": "tsvector"}
+    noise = "(select string_agg(md5(g::text), '') from generate_series(1, 200) g)"
+    values = {"txt": noise, "arr": f"array[{noise}, null]", "uuids": "(select array_agg(md5(g::text)::uuid) from generate_series(1, 400) g)",
+              "nums": "(select array_agg(g * 1.10) from generate_series(1, 2000) g)", "raw": f"decode({noise}, 'hex')",
+              "doc": f"jsonb_build_object('a', {noise})", "js": f"json_build_object('a', {noise})", "x": f"xmlelement(name a, {noise})",
+              "h": f"hstore('k', {noise})", "p": f"row(1, {noise})::pair", "dom": noise, "big": f"('1' || translate({noise}, 'abcdef', '012345'))::numeric",
+              "r": f"textrange('', {noise})", "ts": "(select array_to_tsvector(array_agg(md5(g::text))) from generate_series(1, 200) g)"}
+    columns = ", ".join(f"{c} {t}" for c, t in types.items())
+    for t, identity in (("f", "full"), ("d", "default")):
+        db.sql(f"create table {t} (id int primary key, n int, {columns}); alter table {t} replica identity {identity}")
+        db.sql("".join(f"alter table {t} alter column {c} set storage external;" for c in types))
+        db.sql(f"insert into {t} select 1, 1, {', '.join(values[c] for c in types)}")
+    wb.write([wb.file_target(), wb.sqlite_target()]).start().streaming()
+    db.sql("update f set n = 2; update d set n = 2")
+    wait_until(lambda: len(records(wb.out)) == 4, 20, "the updates", alive=wb)
+    wait_mirror(wb, "f", "d")
+    wb.term()
+    rows = {(r["table_name"], r["event_type"]): r["record"] for r in records(wb.out)}
+    assert rows["f", "UPDATE"] == {**rows["f", "READ"], "n": "2"}
+    assert rows["d", "UPDATE"] == {"id": "1", "n": "2"}
+
+
+def test_d13_types_of_one_name_in_two_schemas(wb, db):
+    """Known by their numbers, never by their names."""
+    db.sql("""create schema a; create schema b; create type a.kind as enum ('x', 'y'); create type b.kind as (n int, at date);
+        create domain public.kind as numeric(6,2); create table t (id int primary key, a a.kind, b b.kind, c kind, aa a.kind[], bb b.kind[])""")
+    row = "'x', row(1, '2024-02-29'), 1.5, '{y}', array[row(2, null)]::b.kind[]"
+    db.sql(f"insert into t values (1, {row})")
+    wb.write([wb.file_target(), wb.sqlite_target()]).start().streaming()
+    db.sql(f"insert into t values (2, {row})")
+    wait_mirror(wb, "t")
+    wb.term()
+    for r in records(wb.out):
+        assert r["record"] == {"id": r["record"]["id"], "a": "x", "b": "(1,2024-02-29)", "c": "1.50", "aa": "{y}", "bb": '{"(2,)"}'}
+    assert len(records(wb.out)) == 2

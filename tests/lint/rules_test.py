@@ -52,6 +52,8 @@ BROKEN = [
     ({"tests/b": f"{SAYS} G-01, G-07\n"}, "tests/b:1: GUARANTEES.md has no G-07."),
     ({"GUARANTEES.md": "- **G-01** x\n  tests/unit/gone_test.c.\n"}, "GUARANTEES.md:1: G-01 names tests/unit/gone_test.c, which does not exist."),
     ({"GUARANTEES.md": "### G-01 x\n"}, "GUARANTEES.md:1: G-01 names no test path."),
+    ({"tests/README.md": "| D1 | x | `test_gone` |\n"}, "tests/README.md:1: D1 names test_gone, which does not exist."),
+    ({"tests/README.md": "| D1 | x | |\n"}, "tests/README.md:1: D1 names no test."),
     ({"docs/x.md": "one\ntwo \n"}, "docs/x.md:2: The line ends in blanks."),
     ({"docs/x.md": "one\t\n"}, "docs/x.md:1: The line ends in blanks."),
     ({"tools/s": "#!/bin/sh\nif true\n"}, "tools/s:3: sh -n refuses it"),
@@ -62,6 +64,7 @@ BROKEN = [
     ({"tools/lint.allow": "blanks docs/x.md no reason any more\n"}, "tools/lint.allow:1: Nothing breaks the rule blanks at docs/x.md"),
 ]
 ALLOWED = [
+    {"tests/README.md": "| D1 | x | `test_a` |\n", "tests/e2e/test_x.py": "def test_a(db):\n    pass\n"},
     {"docs/x.md": "one \n", "tools/lint.allow": "# why\nblanks docs/x.md a line break of Markdown\n"},
     {"src/core/long.c": "int a(void)\n{\n" + BODY * 90 + "}\n", "tools/lint.allow": "function-size src/core/long.c:a one switch\n"},
     {"src/core/x.c": "puts(a);\n", "tools/lint.allow": "banned src/core/x.c:puts not that one\n"},
