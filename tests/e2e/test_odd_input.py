@@ -1,4 +1,5 @@
 """What nobody designs for and somebody has: very wide tables, names of any characters, servers too old, clocks that jump."""
+import copy
 import json
 import os
 import socket
@@ -273,3 +274,39 @@ def test_clocks_that_jump(make_wb, own_server, clock, monkeypatch, options):
     ids = [int(json.loads(line)["record"]["id"]) for f in [*sorted(wb.dir.glob("out.jsonl.2*"), key=lambda p: int(p.name.split(".")[-1])), wb.out]
            for line in f.read_text().splitlines()]
     assert ids == list(range(1, count + 2)), "the order of commits, each once"
+
+
+# ---------------------------------------------------------------- encodings
+
+@both
+def test_databases_in_other_encodings(make_wb, db, folder):
+    """The server converts names and values alike, in the snapshot and in the stream; where nobody knows the encoding, that is said."""
+    for encoding, text, name in (("LATIN1", "žádný? né: éÿ¡".replace("ž", "z"), "tablé"), ("EUC_JP", "日本語 テスト", "表"), ("WIN1251", "Привет", "имя"),
+                                 ("SQL_ASCII", "plain", "plain")):
+        d = copy.copy(db)
+        d.name, d._conn = f"{db.name}_{encoding.lower()}", None
+        with db.server.connect("postgres") as c:
+            c.execute(f"create database {d.name} template template0 encoding '{encoding}' lc_collate 'C' lc_ctype 'C'")
+        try:
+            d.sql(f"create type mood as enum ('{text}'); create table \"{name}\" (id int primary key, \"{name}\" text, m mood)")
+            d.sql(f"insert into \"{name}\" values (1, '{text}', '{text}')")
+            where = folder / encoding
+            where.mkdir()
+            wb = make_wb(d, where=where)
+            wb.write([wb.file_target(), wb.sqlite_target()]).start().streaming()
+            d.sql(f"insert into \"{name}\" values (2, '{text}', '{text}')")
+            if encoding == "SQL_ASCII":
+                d.sql("insert into plain values (3, E'caf\\xe9', null)")
+            wait_until(lambda: len(records(wb.out)) == 2 + (encoding == "SQL_ASCII"), 20, "both rows", alive=wb)
+            wait_until(lambda: sqlite(wb.mirror).execute(f'select count(*) from "{name}"').fetchone()[0] == len(records(wb.out)), 20, "mirror")
+            wb.term()
+            for r in records(wb.out)[:2]:
+                assert r["table_name"] == name and r["record"] == {"id": r["record"]["id"], name: text, "m": text}
+            held = sqlite(wb.mirror).execute(f'select "{name}", m from "{name}" order by id').fetchall()
+            assert held[:2] == [(text, text)] * 2
+            told = [("SQL_ASCII" in wb.log()), ("SQL_ASCII" in wb.check().stdout)]
+            assert told == [encoding == "SQL_ASCII"] * 2
+            if encoding == "SQL_ASCII":
+                assert records(wb.out)[2]["record"]["plain"] == "caf\ufffd" and held[2][0] == "caf\udce9"
+        finally:
+            d.remove()

@@ -291,6 +291,8 @@ static wb_code check_all(checking *c, wb_error *err)
     if (code == WB_OK) code = check_server(c, err);
     if (code == WB_OK && c->s->snapshot_mode != PG_SNAP_ONLY) code = check_failover(c, err);
     if (code == WB_OK) check_replication(c);
+    if (code == WB_OK && pg_link_no_encoding(&c->link))
+        wb_report_add(c->r, WB_WARN, NULL, "%s", pg_link_no_encoding(&c->link));
     if (code == WB_OK) code = pg_catalog_load(&c->link, c->patterns, &c->cat, err);
     if (code != WB_OK) return code;
     check_tables(c);

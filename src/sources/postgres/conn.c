@@ -23,6 +23,14 @@ bool pg_stopped(const pg_source *s, wb_host *h)
     return atomic_load_explicit(&s->interrupted, memory_order_relaxed) || wb_host_stopping(h);
 }
 
+const char *pg_link_no_encoding(const pg_link *l)
+{
+    const char *encoding = l->pg ? PQparameterStatus(l->pg, "server_encoding") : NULL;
+    if (!encoding || strcmp(encoding, "SQL_ASCII") != 0) return NULL;
+    return "the database has no encoding (SQL_ASCII): what is not UTF-8 in its texts becomes U+FFFD in JSON; SQLite "
+           "gets the bytes as they are";
+}
+
 bool pg_link_stopped(const pg_link *l)
 {
     return l->deadline_us ? wb_mono_us() > l->deadline_us : pg_stopped(l->s, l->h);
@@ -277,7 +285,11 @@ static wb_code after_connect(pg_link *l, wb_error *err)
         wb_hint(err, "Upgrade the server; 11 and older get no security fixes either.");
         return WB_E_UNSUPPORTED;
     }
-    return check_pins(l, err);
+    wb_code code = check_pins(l, err);
+    /* Without an encoding the server refuses to send what is not UTF-8, and nobody could read the log past it. */
+    if (code == WB_OK && pg_link_no_encoding(l))
+        code = pg_do(l, "to send texts as they are", "SET client_encoding = SQL_ASCII", err);
+    return code;
 }
 
 /* What one address says to the parameters that all have in common. */

@@ -387,6 +387,8 @@ static wb_code begin_session(pg_source *s, const wb_resume *resume, wb_error *er
         wb_host_log(s->host, WB_LOG_WARN, "connects again; changes made meanwhile are not shown");
     wb_code code = connect_both(s, p.pos || resume->again, err);
     if (code == WB_OK && s->tail) code = pg_tail_clean(s, &s->side, err);
+    if (code == WB_OK && !resume->again && pg_link_no_encoding(&s->side))
+        wb_host_log(s->host, WB_LOG_WARN, "%s", pg_link_no_encoding(&s->side));
     if (code == WB_OK) code = load_tables(s, err);
     if (code == WB_OK && s->snapshot_mode == PG_SNAP_ONLY) return snapshot_only(s, err);
     if (code == WB_OK) code = identify(s, p.pos, err);

@@ -36,6 +36,8 @@ wb_code pg_link_open(pg_link *l, pg_source *s, wb_host *h, pg_role role, wb_erro
 void pg_link_close(pg_link *l); /* fine when not open */
 bool pg_link_dead(const pg_link *l);
 bool pg_stopped(const pg_source *s, wb_host *h);
+/* A sentence when nobody knows what the bytes of a text mean; else NULL. */
+const char *pg_link_no_encoding(const pg_link *l);
 bool pg_link_stopped(const pg_link *l);
 wb_code pg_fail_stopped(wb_error *err);
 
