@@ -46,7 +46,7 @@ typedef enum my_ev_kind {
     /* my_decoder_next only */
     MY_EV_BEGIN,  /* gtid, commit_us, xid, start, end, last                                                     */
     MY_EV_ROWS,   /* `rows` changes were appended; put the batch when it is full                               */
-    MY_EV_DDL,    /* statement, sql, schema; in its place                                                      */
+    MY_EV_DDL,    /* statement, sql, schema; in its place. Kind MY_ST_OTHER: not understood (`unsure`)          */
     MY_EV_COMMIT, /* as MY_EV_BEGIN; `rows`: of all of it. 0: only the position moves                          */
 } my_ev_kind;
 
@@ -133,6 +133,9 @@ bool my_decoder_in_group(const my_decoder *d); /* between its first event and it
  * there on can be forgotten at the server. */
 size_t my_decoder_prepared(const my_decoder *d);
 bool my_decoder_prepared_at(const my_decoder *d, size_t i, wb_str *xa, wb_str *log, uint64_t *start, my_gtid *gtid);
+
+/* The ordinal of a change that the source itself makes of a MY_EV_DDL, at its place among the rows: takes it. */
+uint64_t my_decoder_ordinal(my_decoder *d);
 
 /* How many events of types that the format lets one skip were skipped. */
 uint64_t my_decoder_skipped(const my_decoder *d);

@@ -38,9 +38,10 @@ typedef struct my_st_table {
 
 typedef struct my_statement {
     my_st_kind kind;
-    bool temporary; /* CREATE, ALTER, DROP of a TEMPORARY table: touches nobody                               */
-    bool select;    /* CREATE TABLE … SELECT                                                                  */
-    bool unsure;    /* there may be more tables than are listed, or another kind: treat all as touched        */
+    bool temporary;  /* CREATE, ALTER, DROP of a TEMPORARY table: touches nobody                               */
+    bool select;     /* CREATE TABLE … SELECT                                                                  */
+    bool loses_rows; /* ALTER TABLE … DROP, TRUNCATE or EXCHANGE PARTITION: rows go without a trace in the log      */
+    bool unsure;     /* there may be more tables than are listed, or another kind: treat all as touched        */
     uint32_t ntables;
     const my_st_table *tables;
     wb_str name;      /* savepoint, xid                                                                      */
