@@ -214,6 +214,25 @@ typedef struct wb_open {
     size_t (*render)(wb_pos pos, char *out, size_t cap);
 } wb_open;
 
+/* What `verify` finds. Text is the target's until `each` returns. */
+typedef enum wb_differs {
+    WB_SAME_SO_FAR,  /* the end of a table: rows at the source                      */
+    WB_ROW_MISSING,  /* at the source, not here                                     */
+    WB_ROW_EXTRA,    /* here, not at the source                                     */
+    WB_ROW_DIFFERS,  /* `detail` says in what                                       */
+    WB_TABLE_DIFFERS /* the table or a column is not here: `detail`                 */
+} wb_differs;
+typedef struct wb_difference {
+    const char *target, *schema, *table;
+    wb_differs what;
+    const char *key, *detail; /* "id = 5"; "v: 'a' at the source, 'b' here"; may be "" */
+    int64_t rows;             /* WB_SAME_SO_FAR */
+} wb_difference;
+typedef struct wb_differences {
+    void (*each)(void *arg, const wb_difference *d);
+    void *arg;
+} wb_differences;
+
 typedef struct wb_target {
     wb_plugin head;
     uint32_t caps;
@@ -229,6 +248,10 @@ typedef struct wb_target {
     wb_code (*status)(void *ctx, wb_host *h, const wb_facts *facts, wb_error *err); /* without open; may be NULL */
     wb_code (*destination)(void *ctx, char *out, size_t cap); /* what the state knows it by, no secrets  */
     const char *(*stores)(const wb_column *c); /* `explain types`: its type there, "BIGINT"; NULL: it has no columns */
+    /* `verify`: this destination against `copy`, one that this same target filled from a new snapshot after its option
+     * copy_option was set to that place. copy NULL: say whether that can be done. Reads only; without open. */
+    wb_code (*compare)(void *ctx, wb_host *h, const char *copy, const wb_differences *out, wb_error *err);
+    const char *copy_option;
     void (*interrupt)(void *ctx);              /* any thread: write, flush and open return within 1 s                 */
     void (*close)(void *ctx);
 } wb_target;

@@ -57,6 +57,11 @@ WB_API int wb_pipeline_blame(const wb_pipeline *p);
 WB_API char *wb_pipeline_status(wb_pipeline *p, wb_error *err);
 /* Remove what it made at the source, and its state. `say` gets one line a removed thing. */
 WB_API wb_code wb_pipeline_drop(wb_pipeline *p, void (*say)(void *arg, const char *line), void *arg, wb_error *err);
+/* Compare what the targets hold with a new snapshot of the source: rows that differ, and the end of every table, through
+ * `each`. While the pipeline runs, only what differs twice, after the targets have caught up. *behind: some
+ * target may lack changes, since nothing runs that brings them. Reads at both ends; needs room for a copy in the state folder. */
+WB_API wb_code wb_pipeline_verify(wb_pipeline *p, void (*each)(void *arg, const wb_difference *d), void *arg,
+                                  bool *behind, wb_error *err);
 /* A commented pipeline file for the database at `url`, through `put`. */
 WB_API wb_code wb_suggest(const char *url, void (*put)(void *arg, const char *text), void *arg, wb_error *err);
 

@@ -17,7 +17,7 @@ enum { KINDS = sizeof kinds / sizeof kinds[0], NAMES = 64 };
 
 static const char exit_codes[] = "Exit codes\n"
                                  "  0  stopped as asked, or finished (--until now)\n"
-                                 "  1  check found something to mend\n"
+                                 "  1  check found something to mend, or verify a difference\n"
                                  "  2  the pipeline file, the command line, or the state folder\n"
                                  "  3  the source\n"
                                  "  4  a target\n"

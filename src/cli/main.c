@@ -25,6 +25,8 @@ static const cli_option tail_options[] = {
     {0},
 };
 static const cli_option status_options[] = {{"json", CLI_FLAG, NULL, "one JSON object, for machines"}, {0}};
+static const cli_option verify_options[] = {
+    {"json", CLI_FLAG, NULL, "one JSON object a difference and a table, for machines"}, {0}};
 static const cli_option drop_options[] = {{"yes", CLI_FLAG, NULL, "do not ask"}, {0}};
 static const cli_option explain_options[] = {
     {"tables", CLI_MANY, "PATTERN", "only these tables, such as public.*"},
@@ -45,6 +47,11 @@ const cli_command cli_commands[] = {
      1, 1, cli_check},
     {"status", "FILE", "how far each target is, and what the source holds for it",
      "Works while the pipeline runs and while it does not.", status_options, 1, 1, cli_status},
+    {"verify", "FILE", "compare the source's tables with their SQLite mirrors, row by row",
+     "Exit code 1 when they differ. Reads the tables once (while the pipeline runs: twice) and needs room for a copy "
+     "of the\n"
+     "mirror in the state folder.",
+     verify_options, 1, 1, cli_verify},
     {"tail", "URL", "watch changes live; keeps no state, leaves nothing behind",
      "URL: postgres://user@host/database. A password: PGPASSWORD or ~/.pgpass. Ends with Ctrl-C.", tail_options, 1, 1,
      cli_tail},

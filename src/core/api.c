@@ -5,7 +5,7 @@
 
 const char *wb_version(void) { return WB_VERSION; }
 
-static wb_pipeline *pipeline_of(wb_config *c, wb_error *err)
+wb_pipeline *wb_pipeline_of(wb_config *c, wb_error *err)
 {
     wb_pipeline *p = calloc(1, sizeof *p);
     pthread_condattr_t attr;
@@ -29,14 +29,14 @@ static wb_pipeline *pipeline_of(wb_config *c, wb_error *err)
 wb_pipeline *wb_pipeline_load(const char *path, wb_error *err)
 {
     wb_config *c = NULL;
-    return wb_config_load(path, &c, err) == WB_OK ? pipeline_of(c, err) : NULL;
+    return wb_config_load(path, &c, err) == WB_OK ? wb_pipeline_of(c, err) : NULL;
 }
 
 wb_pipeline *wb_pipeline_parse(const char *yaml, size_t len, const char *dir, bool stateless, wb_error *err)
 {
     wb_config *c = NULL;
     if (wb_config_parse(yaml, len, "(text)", dir, &c, err) != WB_OK) return NULL;
-    wb_pipeline *p = pipeline_of(c, err);
+    wb_pipeline *p = wb_pipeline_of(c, err);
     if (p) p->stateless = stateless;
     return p;
 }

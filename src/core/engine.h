@@ -204,6 +204,9 @@ char *wb_ask_server(wb_pipeline *p, wb_host *h, wb_pos settled, wb_kept *end, in
 wb_code wb_dead_letter(wb_pipeline *p, wb_lane *l, const wb_view *v, const wb_change *c, const wb_error *why,
                        wb_error *err) WB_MUST;
 
+/* api.c: a pipeline of a configuration, which it frees; NULL: no memory, the configuration is freed. */
+wb_pipeline *wb_pipeline_of(wb_config *c, wb_error *err);
+
 /* checkpoint.c: news of all targets into state.db, then what the source may settle. Main thread. */
 wb_code wb_checkpoint(wb_pipeline *p, wb_error *err) WB_MUST;
 

@@ -310,6 +310,11 @@ static wb_code snapshot_only(pg_source *s, wb_error *err)
     s->snap.only = true;
     if (!s->fresh) return WB_OK; /* all targets have it: read says the end */
     if (!s->cat.nwanted) return wb_fail(err, WB_E_CONFIG, WB_NEVER, "No table of the database matches `tables`.");
+    pg_pub pub, insert_pub; /* one that the user named has a say in rows and columns here, too */
+    wb_code code = s->names.pub_named ? pg_pub_look(&s->side, &s->names, &s->cat, &pub, &insert_pub, err) : WB_OK;
+    if (code != WB_OK) return code;
+    for (size_t i = 0; s->names.pub_named && pub.exists && i < s->cat.n; i++)
+        if (!s->cat.tables[i].published) s->cat.tables[i].wanted = false;
     return pg_snap_begin(s, NULL, 0, err);
 }
 

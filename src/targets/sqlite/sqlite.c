@@ -593,6 +593,8 @@ const wb_target wb_target_sqlite = {
     .status = sq_status,
     .destination = sq_destination,
     .stores = sq_stores,
+    .compare = sq_compare,
+    .copy_option = "path",
     .interrupt = interrupt,
     .close = target_close,
 };

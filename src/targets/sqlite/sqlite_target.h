@@ -8,7 +8,8 @@
  *   mirror.c      changes to rows; park.c: rows that stand in the way for a moment
  *   values.c      values to SQLite's storage classes, exactly
  *   log_mode.c    mode: log
- *   report.c      check, status, destination */
+ *   report.c      check, status, destination
+ *   compare.c     verify */
 #ifndef WB_SQLITE_TARGET_H
 #define WB_SQLITE_TARGET_H
 #include <limits.h>
@@ -249,6 +250,9 @@ void sq_log_close(sq_target *s);
 wb_code sq_check(void *ctx, wb_host *h, wb_report *r, wb_error *err);
 wb_code sq_status(void *ctx, wb_host *h, const wb_facts *facts, wb_error *err);
 wb_code sq_destination(void *ctx, char *out, size_t cap);
+
+/* ---- compare.c */
+wb_code sq_compare(void *ctx, wb_host *h, const char *copy, const wb_differences *out, wb_error *err);
 
 extern const wb_target wb_target_sqlite;
 #endif
