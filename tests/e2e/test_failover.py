@@ -5,7 +5,7 @@ import psycopg
 import pytest
 
 import shop
-from compare import no_repeats, records, wait_file, wait_mirror
+from compare import no_repeats, records, same_file, same_mirror, wait_file, wait_mirror
 from program import wait_until
 from servers import PASSWORD, Database
 
@@ -56,7 +56,15 @@ def test_promoted_standby_is_followed(make_wb, pair, load):  # proves G-01 G-02
     wait_file(wb, *shop.TABLES, timeout=40)
     wb.term()
     assert no_repeats(wb.out, "audit_log") == db.one("select count(*) from audit_log")
-    wb.until_now()  # and from a fresh start
+    primary.start()  # the old primary comes back as if nothing had happened, and somebody writes to it
+    with primary.connect(db.name) as c:
+        c.execute("insert into audit_log (what) values ('on the wrong side')")
+    db.sql("insert into audit_log (what) values ('on the right side')")
+    wb.until_now()  # from a fresh start, which tries the old one first
+    assert "is the primary of before a failover" in wb.last_log()
+    assert same_mirror(db, wb.mirror, *shop.TABLES) and same_file(db, wb.out, *shop.TABLES)
+    assert not any("wrong side" in str(r) for r in records(wb.out))
+    primary.stop("immediate")
     wb.command("drop", wb.file, "--yes", code=0)
     assert db.slots() == [] and db.publications() == []
 

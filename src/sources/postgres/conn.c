@@ -96,8 +96,11 @@ wb_code pg_fail_result(pg_link *l, const PGresult *res, const char *why, wb_erro
     char more[200] = "";
     if (detail) pg_clean_text(l->pg, detail, more, sizeof more);
     bool fresh = err && err->code == WB_OK;
-    wb_fail(err, c->code, c->next, "PostgreSQL refused %s: %s%s%s.", why, text, more[0] ? ". " : "", more);
+    bool gap = c->next == WB_RESNAPSHOT && l->s->snapshot_mode != PG_SNAP_WHEN_NEEDED; /* nobody asked for that */
+    wb_fail(err, c->code, gap ? WB_NEVER : c->next, "PostgreSQL refused %s: %s%s%s.", why, text, more[0] ? ". " : "",
+            more);
     if (fresh) set_native(err, state);
+    if (gap) wb_hint(err, "`walbrook drop` and run again for a new snapshot; or set `snapshot: when_needed`.");
     if (c->hint) wb_hint(err, "%s", c->hint);
     return c->code;
 }
@@ -308,6 +311,43 @@ static wb_code try_host(pg_link *l, const params *common, const pg_hosts *hosts,
     return poll_connect(l, p.timeout, err);
 }
 
+/* Another cluster altogether: identify() in open.c says so. */
+static bool another_system(pg_link *l)
+{
+    unsigned long long known = atomic_load_explicit(&l->s->system, memory_order_relaxed);
+    PGresult *res;
+    wb_error ignored;
+    wb_error_reset(&ignored);
+    if (pg_query(l, "for its identifier", "SELECT system_identifier FROM pg_control_system()", &res, &ignored) != WB_OK)
+        return false;
+    bool another = known && (unsigned long long)strtoull(PQgetvalue(res, 0, 0), NULL, 10) != known;
+    PQclear(res);
+    return another;
+}
+
+/* The primary of before a failover that came back by itself calls itself a primary, too: its timeline tells. */
+static wb_code check_left_behind(pg_link *l, wb_error *err)
+{
+    unsigned known = atomic_load_explicit(&l->s->timeline, memory_order_relaxed);
+    PGresult *res;
+    if (!known) return WB_OK;
+    wb_code code = pg_query(l, "for its timeline",
+                            "SELECT CASE WHEN pg_is_in_recovery() THEN NULL ELSE left(pg_walfile_name("
+                            "pg_current_wal_lsn()), 8) END",
+                            &res, err);
+    if (code != WB_OK) return code;
+    unsigned long is = PQgetisnull(res, 0, 0) ? known : strtoul(PQgetvalue(res, 0, 0), NULL, 16);
+    PQclear(res);
+    if (is >= known || another_system(l)) return WB_OK;
+    wb_host_log(
+        l->h, WB_LOG_WARN,
+        "the server %s:%s is on timeline %lu, and the pipeline has read timeline %u: it is the primary of before "
+        "a failover. Stop it, or make it a standby",
+        PQhost(l->pg), PQport(l->pg), is, known);
+    return wb_fail(err, WB_E_SERVER, WB_RECONNECT, "It is the primary of before a failover (timeline %lu, not %u).", is,
+                   known);
+}
+
 /* One after the other, the one that was fine last first. Each has all of connect_timeout. */
 static wb_code try_hosts(pg_link *l, const params *common, const pg_hosts *hosts, wb_error *err)
 {
@@ -319,6 +359,7 @@ static wb_code try_hosts(pg_link *l, const params *common, const pg_hosts *hosts
         size_t i = (first + k) % hosts->n;
         wb_error_reset(&last);
         wb_code code = try_host(l, common, hosts, i, &last);
+        if (code == WB_OK) code = check_left_behind(l, &last);
         if (code == WB_OK) {
             if (i != first) wb_host_log(l->h, WB_LOG_INFO, "connected to %s", hosts->host[i] ? hosts->host[i] : "?");
             atomic_store_explicit(&l->s->good_host, i, memory_order_relaxed);
@@ -409,6 +450,11 @@ void pg_link_close(pg_link *l)
 {
     if (l->pg) PQfinish(l->pg);
     l->pg = NULL;
+}
+
+bool pg_link_same(const pg_link *a, const pg_link *b)
+{
+    return strcmp(PQhost(a->pg), PQhost(b->pg)) == 0 && strcmp(PQport(a->pg), PQport(b->pg)) == 0;
 }
 
 bool pg_link_dead(const pg_link *l) { return !l->pg || PQstatus(l->pg) == CONNECTION_BAD; }

@@ -59,6 +59,12 @@ static wb_code check_timeline(pg_source *s, const char *was, const char *is, pg_
 {
     char sql[64], lsn[PG_LSN_TEXT], at[PG_LSN_TEXT];
     PGresult *res;
+    if (strtoul(is, NULL, 10) < strtoul(was, NULL, 10)) /* with several hosts conn.c has gone on to the next one */
+        return pg_gap(
+            s, err,
+            "This server is on timeline %s, and the pipeline has read timeline %s: it is the primary of before a "
+            "failover, or an older backup",
+            is, was);
     (void)snprintf(sql, sizeof sql, "TIMELINE_HISTORY %.10s", is);
     wb_code code = pg_query(&s->repl, "for its timeline", sql, &res, err);
     if (code != WB_OK) return code;
@@ -101,17 +107,21 @@ static wb_code identify(pg_source *s, pg_lsn pos, wb_error *err)
     }
     if (strcmp(system, is) != 0) code = pg_state_put(s, "system_id", is, err);
     if (code == WB_OK && strcmp(timeline, tl) != 0) code = pg_state_put(s, "timeline", tl, err);
+    if (code == WB_OK) atomic_store_explicit(&s->timeline, (unsigned)strtoul(tl, NULL, 10), memory_order_relaxed);
     return code;
 }
 
 static wb_code connect_both(pg_source *s, bool again, wb_error *err)
 {
+    pg_timeline_recall(s, s->host);
     wb_code code = pg_link_open(&s->side, s, s->host, PG_SQL, err);
     if (code == WB_OK) code = check_wal_level(s, err);
     if (code == WB_OK) code = check_standby(s, again, err);
     if (code == WB_OK) code = pg_failover_check(s, s->side.version, err);
     if (code == WB_OK && s->snapshot_mode != PG_SNAP_ONLY)
         code = pg_link_open(&s->repl, s, s->host, PG_REPLICATION, err);
+    if (code == WB_OK && s->repl.pg && !pg_link_same(&s->side, &s->repl))
+        code = wb_fail(err, WB_E_NET, WB_RECONNECT, "The primary changed while we connected.");
     if (code == WB_E_AUTH) wb_hint(err, "The user needs LOGIN and REPLICATION: ALTER ROLE name WITH REPLICATION;");
     return code;
 }

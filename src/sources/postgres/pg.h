@@ -35,6 +35,7 @@ typedef struct pg_link {
 wb_code pg_link_open(pg_link *l, pg_source *s, wb_host *h, pg_role role, wb_error *err) WB_MUST;
 void pg_link_close(pg_link *l); /* fine when not open */
 bool pg_link_dead(const pg_link *l);
+bool pg_link_same(const pg_link *a, const pg_link *b); /* they lead to one server */
 bool pg_stopped(const pg_source *s, wb_host *h);
 /* A sentence when nobody knows what the bytes of a text mean; else NULL. */
 const char *pg_link_no_encoding(const pg_link *l);
@@ -220,6 +221,8 @@ wb_code pg_slot_set_failover(pg_source *s, const pg_slot *slot, wb_error *err) W
 
 /* ---------------------------------------------------------------- state.c: small facts that are remembered */
 
+/* s->timeline and s->system from the state. Not while another thread reads the state. */
+void pg_timeline_recall(pg_source *s, wb_host *h);
 bool pg_state_on(const pg_source *s);
 wb_code pg_state_put(pg_source *s, const char *key, const char *value, wb_error *err) WB_MUST;
 /* "" when unknown. */
@@ -264,6 +267,8 @@ struct pg_source {
     atomic_bool interrupted;
     atomic_ullong tip_wanted; /* `--until now` waits for it */
     atomic_size_t good_host;  /* of several in the url: the one that was fine last */
+    atomic_uint timeline;     /* the newest that was read; 0: not known */
+    atomic_ullong system;     /* whose timeline that is */
     atomic_int slot_alarm;    /* what the log has said of the slot: status.c */
 
     /* for the life of the process */

@@ -2,6 +2,19 @@
  * has no state: nothing is kept, everything is unknown. Source thread, and drop. */
 #include "pg.h"
 
+void pg_timeline_recall(pg_source *s, wb_host *h)
+{
+    wb_str v = {NULL, 0};
+    wb_error ignored;
+    wb_error_reset(&ignored);
+    if (wb_host_state_get(h, "system_id", &v, &ignored) == WB_OK && v.len && v.len < 30)
+        atomic_store_explicit(&s->system, strtoull(v.ptr, NULL, 10), memory_order_relaxed);
+    if (wb_host_state_get(h, "timeline", &v, &ignored) != WB_OK || !v.len || v.len > 10) return;
+    unsigned long known = strtoul(v.ptr, NULL, 10); /* the state ends it with a zero byte */
+    if (known > atomic_load_explicit(&s->timeline, memory_order_relaxed))
+        atomic_store_explicit(&s->timeline, (unsigned)known, memory_order_relaxed);
+}
+
 bool pg_state_on(const pg_source *s) { return wb_host_state_dir(s->host) != NULL; }
 
 wb_code pg_state_put(pg_source *s, const char *key, const char *value, wb_error *err)

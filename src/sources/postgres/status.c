@@ -14,6 +14,7 @@ wb_code pg_tip(void *ctx, wb_host *h, void *out, size_t cap, size_t *len, wb_err
     pg_link l = {0};
     *len = 0;
     if (cap < PG_POS_LEN) return wb_fail(err, WB_E_INTERNAL, WB_NEVER, "There is no room for a position.");
+    pg_timeline_recall(s, h);
     wb_code code = pg_link_open(&l, s, h, PG_SQL, err);
     PGresult *res = NULL;
     if (code == WB_OK) code = pg_query(&l, "whether it is a standby", "SELECT pg_is_in_recovery()", &res, err);
@@ -190,6 +191,7 @@ wb_code pg_drop(void *ctx, wb_host *h, void (*say)(void *arg, const char *line),
     pg_link l = {0};
     char slot[PG_NAME], making[PG_NAME];
     s->host = h; /* nothing runs: the state's lock is held */
+    pg_timeline_recall(s, h);
     wb_code code = pg_names_make(s, h, &names, err);
     if (code == WB_OK) code = pg_state_get(s, "slot", slot, sizeof slot, err);
     if (code == WB_OK) code = pg_state_get(s, "making_slot", making, sizeof making, err);
