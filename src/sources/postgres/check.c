@@ -273,11 +273,13 @@ static wb_code check_slot(checking *c, wb_error *err)
         wb_report_add(c->r, WB_BAD, NULL, "the replication slot %s does not exist, and create_slot is off",
                       c->names.slot);
     else if (slot.lost)
-        wb_report_add(c->r, WB_BAD, "walbrook drop, then a new snapshot; and raise max_slot_wal_keep_size",
-                      "the replication slot %s is lost (%s)", c->names.slot,
-                      slot.why_lost[0] ? slot.why_lost : slot.wal_status);
+        wb_report_add(c->r, WB_BAD, "walbrook drop, then a new snapshot; and raise what was too small",
+                      "the replication slot %s is lost: %s", c->names.slot, pg_slot_why(&slot));
     else if (!slot.logical || !slot.ours_plugin)
         wb_report_add(c->r, WB_BAD, NULL, "the replication slot %s is not a logical slot of pgoutput", c->names.slot);
+    else if (strcmp(slot.database, PQdb(c->link.pg)) != 0)
+        wb_report_add(c->r, WB_BAD, NULL, "the replication slot %s belongs to the database %s", c->names.slot,
+                      slot.database);
     else
         wb_report_add(c->r, WB_FINE, NULL, "the replication slot %s exists%s, the server keeps %lld MB of log for it",
                       c->names.slot, slot.active ? " and is in use" : "", (long long)(slot.held >> 20));

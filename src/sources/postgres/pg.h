@@ -211,6 +211,7 @@ wb_code pg_slot_release(pg_source *s, pg_link *l, const char *name, pg_slot *slo
 /* The log after our position is gone: code and next by the snapshot mode; with the size where it is known. */
 wb_code pg_gap(const pg_source *s, wb_error *err, const char *fmt, ...) WB_PRINTF(3, 4);
 wb_code pg_slot_missing(const pg_source *s, const pg_slot *slot, pg_lsn pos, wb_error *err);
+const char *pg_slot_why(const pg_slot *slot); /* "it was behind by more than max_slot_wal_keep_size" */
 wb_code pg_slot_lost(const pg_source *s, const pg_slot *slot, pg_lsn pos, wb_error *err);
 /* slot_make.c. On the replication connection. *snapshot (cap PG_NAME) "" when none was asked for. */
 wb_code pg_slot_create(pg_source *s, pg_link *repl, const char *name, bool temporary, bool export, pg_lsn *point,

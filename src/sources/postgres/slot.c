@@ -184,7 +184,7 @@ wb_code pg_slot_missing(const pg_source *s, const pg_slot *slot, pg_lsn pos, wb_
                   s->names.slot, pg_lsn_text(pos, at), size_of_gap(pos, slot->log_end, size, sizeof size));
 }
 
-static const char *reason(const pg_slot *slot)
+const char *pg_slot_why(const pg_slot *slot)
 {
     if (strcmp(slot->why_lost, "idle_timeout") == 0)
         return "it was not used for longer than idle_replication_slot_timeout";
@@ -203,7 +203,7 @@ wb_code pg_slot_lost(const pg_source *s, const pg_slot *slot, pg_lsn pos, wb_err
     return pg_gap(s, err,
                   "The server has given up the replication slot %s and removed its log (%s): %s. What was "
                   "changed after %s is lost to this pipeline%s",
-                  s->names.slot, slot->why_lost[0] ? slot->why_lost : slot->wal_status, reason(slot),
+                  s->names.slot, slot->why_lost[0] ? slot->why_lost : slot->wal_status, pg_slot_why(slot),
                   pg_lsn_text(from, at), size_of_gap(from, slot->log_end, size, sizeof size));
 }
 
