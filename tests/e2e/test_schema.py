@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from compare import records, same_file, same_mirror, sqlite, wait_file, wait_mirror
+from compare import changes, records, same_file, same_mirror, sqlite, wait_file, wait_mirror
 from program import wait_until
 from servers import Database
 
@@ -123,7 +123,7 @@ def test_on_schema_change_stop(wb, db):
     db.sql("insert into t values (2, 'y', 2)")
     wait_until(lambda: "mirror" in wb.last_log() and re.search("schema|column", wb.last_log()) or not wb.running(), 20, "the stop")
     assert sqlite(wb.mirror).execute("select count(*) from t").fetchone()[0] == 1
-    wait_until(lambda: len(records(wb.out)) == 2, 20, "the other target to go on")
+    wait_until(lambda: len(changes(wb.out)) == 2, 20, "the other target to go on")
 
 
 def test_key_changes(run, db):
@@ -150,7 +150,7 @@ def test_table_renamed(run, db):
     db.sql("insert into renamed values (6, 'x', 6)")
     wait_until(lambda: any(r["table_name"] == "renamed" for r in records(wb.out)), 20, "the row under its new name", alive=wb)
     db.sql("update renamed set a = 'y' where id = 1")
-    wait_until(lambda: len(records(wb.out)) == 7, 20, "the update", alive=wb)
+    wait_until(lambda: len(changes(wb.out)) == 7, 20, "the update", alive=wb)
 
 
 def test_schema_changes_between_runs_and_in_one_transaction(wb, db):
@@ -169,11 +169,11 @@ def test_generated_and_identity_columns(wb, db):
     db.sql("create table t (id int generated always as identity primary key, a int, twice int generated always as (a * 2) stored)")
     db.sql("insert into t (a) values (1)")
     wb.write([wb.file_target(), wb.sqlite_target()]).start()
-    wait_until(lambda: len(records(wb.out)) == 1, 20, "snapshot", alive=wb)
+    wait_until(lambda: len(changes(wb.out)) == 1, 20, "snapshot", alive=wb)
     db.sql("insert into t (a) values (2)")
-    wait_until(lambda: len(records(wb.out)) == 2, 20, "stream", alive=wb)
+    wait_until(lambda: len(changes(wb.out)) == 2, 20, "stream", alive=wb)
     wb.term()
-    a, b = (set(r["record"]) for r in records(wb.out))
+    a, b = (set(r["record"]) for r in changes(wb.out))
     assert a == b, "snapshot and stream differ in their columns"
 
 
@@ -182,12 +182,12 @@ def test_partitioned_table(wb, db):
     db.sql("create table p1 partition of p for values from (0) to (10); create table p2 partition of p for values from (10) to (20)")
     db.sql("insert into p values (1, 1, 'x'), (2, 11, 'y')")
     wb.write([wb.file_target(), wb.sqlite_target()]).start()
-    wait_until(lambda: len(records(wb.out)) == 2, 20, "snapshot", alive=wb)
+    wait_until(lambda: len(changes(wb.out)) == 2, 20, "snapshot", alive=wb)
     db.sql("insert into p values (3, 3, 'z'); update p set k = 12 where id = 1; delete from p where id = 2")
     # one name for a row, in snapshot and stream alike: the root's, or the partition's
-    wait_until(lambda: len(records(wb.out)) >= 5, 20, "stream", alive=wb)
+    wait_until(lambda: len(changes(wb.out)) >= 5, 20, "stream", alive=wb)
     wb.term()
-    tables = {r["table_name"] for r in records(wb.out)}
+    tables = {r["table_name"] for r in changes(wb.out)}
     assert tables == {"p"} or tables == {"p1", "p2"}, tables
     if tables == {"p"}:
         assert same_mirror(db, wb.mirror, "p") and same_file(db, wb.out, "p", key=("id", "k"))

@@ -236,6 +236,55 @@ static void test_versions_have_names(void **state)
     assert_true(pg_shape_hash(&ra) == pg_shape_hash(&rb));
 }
 
+/* What is worth an event, and what is not. */
+static void test_what_differs(void **state)
+{
+    WB_UNUSED(state);
+    pg_column a[] = {column(1, "id", INT4, 1), column(2, "a", TEXT, 0)}, b[2];
+    pg_shape was = shape_of(a, 2), is = shape_of(b, 2);
+#define AGAIN() (memcpy(b, a, sizeof b), is = shape_of(b, 2))
+    AGAIN();
+    assert_false(pg_shape_differs(&was, &is));
+    b[1].not_null = true; /* known from the catalog of the moment only */
+    b[1].missing = PG_MISSING_UNKNOWN;
+    b[1].attnum = 0;
+    is.identity = 'f';
+    assert_false(pg_shape_differs(&was, &is));
+    AGAIN(), b[1].name = WB_STR("b");
+    assert_true(pg_shape_differs(&was, &is));
+    AGAIN(), b[1].type = INT8;
+    assert_true(pg_shape_differs(&was, &is));
+    AGAIN(), b[1].mod = 12;
+    assert_true(pg_shape_differs(&was, &is));
+    AGAIN(), b[1].attnum = 3; /* dropped and added again */
+    assert_true(pg_shape_differs(&was, &is));
+    AGAIN(), is.ncols = 1;
+    assert_true(pg_shape_differs(&was, &is));
+    AGAIN(), is.name = WB_STR("u");
+    assert_true(pg_shape_differs(&was, &is));
+    AGAIN(), b[1].key = 2;
+    assert_true(pg_shape_differs(&was, &is));
+    AGAIN(), b[0].key = 0; /* an identity without a key */
+    assert_false(pg_shape_differs(&was, &is));
+#undef AGAIN
+}
+
+static void test_what_was_told(void **state)
+{
+    scratch *s = *state;
+    pg_column a[] = {column(1, "id", INT4, 1)};
+    pg_told told = {.at = 0x1234567890, .ordinal = 7, .dropped = true, .shape = shape_of(a, 1)}, back;
+    wb_out out = {0};
+    pg_told_encode(&told, &out);
+    assert_true(pg_told_decode((wb_str){out.p, out.len}, &s->a, &back));
+    assert_int_equal(back.at, told.at);
+    assert_int_equal(back.ordinal, 7);
+    assert_true(back.dropped);
+    assert_false(pg_shape_differs(&back.shape, &told.shape));
+    for (size_t n = 0; n < out.len; n++) assert_false(pg_told_decode((wb_str){out.p, n}, &s->a, &back));
+    wb_out_fini(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -248,6 +297,8 @@ int main(void)
         cmocka_unit_test(test_columns_that_travel),
         cmocka_unit_test(test_what_older_rows_show),
         cmocka_unit_test(test_versions_have_names),
+        cmocka_unit_test(test_what_differs),
+        cmocka_unit_test_setup_teardown(test_what_was_told, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

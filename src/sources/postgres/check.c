@@ -290,6 +290,7 @@ static wb_code check_all(checking *c, wb_error *err)
 {
     pg_timeline_recall(c->s, c->h);
     wb_code code = pg_link_open(&c->link, c->s, c->h, PG_SQL, err);
+    if (code == WB_OK) code = pg_options_fit(c->s, c->link.version, err);
     if (code == WB_OK) code = pg_service_look(&c->link, &c->service, err);
     if (code == WB_OK) code = check_server(c, err);
     if (code == WB_OK && c->s->snapshot_mode != PG_SNAP_ONLY) code = check_failover(c, err);

@@ -54,6 +54,7 @@ wb_code pg_timers(pg_source *s, wb_error *err)
 {
     int64_t now = wb_mono_us();
     heartbeat(s, now);
+    pg_watch_tables(s, now);
     bool ask = must_ask(s, now);
     if (ask) s->asked_us = now;
     if (ask || now - s->status_at_us >= s->status_every_us ||
@@ -69,6 +70,7 @@ int64_t pg_timers_left(const pg_source *s, int64_t now)
     if (s->status_due) at = WB_MIN(at, s->status_at_us + SETTLE_EVERY_US);
     if (s->heartbeat_ms) at = WB_MIN(at, s->heartbeat_at_us);
     if (s->idle_to) at = WB_MIN(at, s->idle_at_us);
+    at = WB_MIN(at, s->ddl.watch_at_us);
     if (atomic_load_explicit(&s->tip_wanted, memory_order_relaxed) > s->received) at = WB_MIN(at, now + ASK_EVERY_US);
     return WB_MAX(at - now, 0);
 }

@@ -8,7 +8,7 @@
 
 enum { ROOM = 64 * 1024, BIG = 200 * 1024, COLUMNS = 1664 };
 
-static const char own_prefix[] = "walbrook"; /* of heartbeats and tips */
+static const char own_prefix[] = "walbrook"; /* of heartbeats, tips and schema changes */
 
 bool pg_in_flight(const pg_source *s)
 {
@@ -61,11 +61,11 @@ wb_code pg_batch_for(pg_source *s, size_t need, wb_error *err)
 }
 
 /* The batch's last transaction is the open one. */
-static void enter_txn(pg_source *s)
+void pg_enter_txn(pg_source *s)
 {
     if (WB_LIKELY(s->txn.in_batch)) return;
     char id[16];
-    int n = snprintf(id, sizeof id, "%u", s->txn.xid);
+    int n = s->txn.xid ? snprintf(id, sizeof id, "%u", s->txn.xid) : 0; /* a message outside of all has none */
     wb_batch *b = s->batch;
     const char *id_copy = wb_batch_copy(b, id, (size_t)n);
     size_t slot_len = strlen(s->names.slot);
@@ -98,7 +98,7 @@ static wb_code end_txn(pg_source *s, pg_lsn end, wb_error *err)
     }
     wb_code code = pg_batch_for(s, 0, err);
     if (code != WB_OK) return code;
-    enter_txn(s);
+    pg_enter_txn(s);
     uint8_t *pos = wb_batch_alloc(s->batch, PG_POS_LEN);
     wb_txn *t = wb_batch_last_txn(s->batch);
     if (!pos || !t) return pg_nomem(err);
@@ -148,7 +148,11 @@ static wb_code decode_row(pg_source *s, const char *p, size_t n, uint64_t place,
     size_t need = n > BIG ? n + ROOM + 32 * COLUMNS * 2 : 0;
     wb_code code = pg_batch_for(s, need, err);
     if (code != WB_OK) return code;
-    enter_txn(s);
+    pg_enter_txn(s);
+    if (WB_UNLIKELY(s->ddl.nwaiting)) { /* a schema change and the row after it travel in one batch */
+        code = pg_ddl_before(s, p[0], p, n, place, err);
+        if (code != WB_OK) return code;
+    }
     code = pg_decode(s->decoder, p, n, place, s->batch, &ev, err);
     if (code == WB_OK) s->txn.rows += ev.rows;
     return code;
@@ -169,43 +173,62 @@ static wb_code decode_truncate(pg_source *s, const char *p, size_t n, uint64_t p
     return code;
 }
 
-/* A logical message of somebody, inside a transaction. It counts as a change whether or not it is handed over, so that
+static wb_code put_message(pg_source *s, const pg_event *ev, uint64_t place, wb_error *err)
+{
+    size_t bytes = ev->prefix.len + ev->content.len;
+    wb_code code = pg_batch_for(s, bytes > BIG ? bytes + ROOM : 0, err);
+    if (code != WB_OK) return code;
+    pg_enter_txn(s);
+    wb_value *v = wb_batch_values(s->batch, 2);
+    const char *prefix = wb_batch_copy(s->batch, ev->prefix.ptr, ev->prefix.len);
+    const char *content = wb_batch_copy(s->batch, ev->content.ptr, ev->content.len);
+    if (!v || !prefix || !content) return pg_nomem(err);
+    v[0] = (wb_value){.kind = WB_TEXT, .flags = WB_V_TEXT, .len = (uint32_t)ev->prefix.len, .as.ptr = prefix};
+    v[1] = (wb_value){.kind = WB_BYTES, .len = (uint32_t)ev->content.len, .as.ptr = content};
+    wb_change *c = wb_batch_change(s->batch);
+    c->op = WB_MESSAGE;
+    c->after = v;
+    c->ordinal = pg_decoder_next_ordinal(s->decoder);
+    c->place = place;
+    s->txn.rows++;
+    return WB_OK;
+}
+
+/* Outside of every transaction: written to the log at once, whatever becomes of who wrote it. The server sends it at
+ * its place in the log: after every commit that ends before it, before every one that comes later. So it is a
+ * transaction of its own, without an id, whose end is the end of the message: a position tells whether it is inside, as
+ * for others. */
+static wb_code take_loose_message(pg_source *s, const pg_event *ev, uint64_t place, wb_error *err)
+{
+    begin_txn(s, 0, ev->message_lsn - 1, s->sent_us);
+    wb_code code = put_message(s, ev, place, err);
+    if (code == WB_OK) code = end_txn(s, ev->message_lsn, err);
+    if (code == WB_AGAIN) s->txn.active = false; /* comes again */
+    return code;
+}
+
+/* A logical message of somebody. Inside a transaction it counts as a change whether or not it is handed over, so that
  * ordinals do not depend on an option. */
 static wb_code take_message(pg_source *s, const pg_event *ev, uint64_t place, wb_error *err)
 {
-    if (!ev->transactional || !s->txn.active) return WB_OK; /* outside of every transaction: has no position */
-    uint64_t ordinal = pg_decoder_next_ordinal(s->decoder);
-    bool own = wb_str_is(ev->prefix, own_prefix);
-    if (s->messages && !own) {
-        size_t bytes = ev->prefix.len + ev->content.len;
-        wb_code code = pg_batch_for(s, bytes > BIG ? bytes + ROOM : 0, err);
-        if (code != WB_OK) return code;
-        enter_txn(s);
-        wb_value *v = wb_batch_values(s->batch, 2);
-        const char *prefix = wb_batch_copy(s->batch, ev->prefix.ptr, ev->prefix.len);
-        const char *content = wb_batch_copy(s->batch, ev->content.ptr, ev->content.len);
-        if (!v || !prefix || !content) return pg_nomem(err);
-        v[0] = (wb_value){.kind = WB_TEXT, .flags = WB_V_TEXT, .len = (uint32_t)ev->prefix.len, .as.ptr = prefix};
-        v[1] = (wb_value){.kind = WB_BYTES, .len = (uint32_t)ev->content.len, .as.ptr = content};
-        wb_change *c = wb_batch_change(s->batch);
-        c->op = WB_MESSAGE;
-        c->after = v;
-        c->ordinal = ordinal;
-        c->place = place;
-        s->txn.rows++;
-    }
-    pg_decoder_ordinal(s->decoder, ordinal + 1);
-    return WB_OK;
+    bool own = wb_str_is(ev->prefix, own_prefix), wanted = s->messages && !own;
+    if (!s->txn.active) return wanted && ev->message_lsn ? take_loose_message(s, ev, place, err) : WB_OK;
+    wb_code code = own ? pg_ddl_message(s, ev->content, place, err) : wanted ? put_message(s, ev, place, err) : WB_OK;
+    if (code == WB_OK) pg_decoder_ordinal(s->decoder, pg_decoder_next_ordinal(s->decoder) + 1);
+    return code;
 }
 
 /* ---------------------------------------------------------------- control messages */
 
-static wb_code fail_two_phase(wb_error *err)
+wb_code pg_fail_two_phase(const char *slot, wb_error *err)
 {
-    wb_fail(err, WB_E_UNSUPPORTED, WB_NEVER,
-            "The replication slot was made with two_phase, so the server sends prepared "
-            "transactions before they are decided; Walbrook does not take those.");
-    wb_hint(err, "Use a slot without two_phase: name another one with `slot`, or let Walbrook make its own.");
+    wb_fail(
+        err, WB_E_UNSUPPORTED, WB_NEVER,
+        "The replication slot %s was made with two_phase, so the server sends prepared transactions before they are "
+        "decided; Walbrook does not take those.",
+        slot);
+    wb_hint(err, "Use a slot without two_phase: name another one with `slot`, or let Walbrook make its own. A prepared "
+                 "transaction then arrives at its COMMIT PREPARED.");
     return WB_E_UNSUPPORTED;
 }
 
@@ -231,7 +254,7 @@ static wb_code on_event(pg_source *s, const pg_event *ev, uint64_t place, wb_err
     case PG_EV_STREAM_COMMIT: return on_stream_commit(s, ev, err);
     case PG_EV_STREAM_ABORT: return pg_spool_abort(s->spools, ev->xid, ev->subxid, err);
     case PG_EV_MESSAGE: return take_message(s, ev, place, err);
-    case PG_EV_TWO_PHASE: return fail_two_phase(err);
+    case PG_EV_TWO_PHASE: return pg_fail_two_phase(s->names.slot, err);
     case PG_EV_ROWS:
     case PG_EV_RELATION:
     case PG_EV_TYPE:
@@ -254,7 +277,7 @@ static wb_code decode(pg_source *s, const char *p, size_t n, uint64_t place, boo
         return decode_row(s, p, n, place, err);
     }
     if (peek.type == 'T') return decode_truncate(s, p, n, place, err);
-    if ((peek.type == 'C' && s->txn.rows) || (peek.type == 'M' && s->messages)) { /* needs a batch: before it is read */
+    if ((peek.type == 'C' && s->txn.rows) || peek.type == 'M') { /* needs a batch: before it is read */
         code = pg_batch_for(s, n > BIG ? n + ROOM : 0, err);
         if (code != WB_OK) return code;
     }
@@ -299,6 +322,7 @@ wb_code pg_message(pg_source *s, const char *p, size_t n, wb_error *err)
         return f.reply ? pg_status_send(s, false, err) : WB_OK;
     }
     const char *body = (const char *)f.body;
+    s->sent_us = f.sent_us;
     if (s->in_stream && f.len && body[0] != 'E')
         code = put_aside(s, body, f.len, f.start, err);
     else

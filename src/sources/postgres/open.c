@@ -115,6 +115,7 @@ static wb_code connect_both(pg_source *s, bool again, wb_error *err)
 {
     pg_timeline_recall(s, s->host);
     wb_code code = pg_link_open(&s->side, s, s->host, PG_SQL, err);
+    if (code == WB_OK) code = pg_options_fit(s, s->side.version, err);
     if (code == WB_OK) code = check_wal_level(s, err);
     if (code == WB_OK) code = check_standby(s, again, err);
     if (code == WB_OK) code = pg_failover_check(s, s->side.version, err);
@@ -193,11 +194,7 @@ static wb_code check_slot(pg_source *s, const plan *p, wb_error *err)
                       "of log between are lost. The slot was made anew, or something else reads it",
                       name, pg_lsn_text(slot->confirmed, a), pg_lsn_text(p->pos, b),
                       (long long)(slot->confirmed - p->pos));
-    if (slot->two_phase)
-        wb_host_log(s->host, WB_LOG_WARN,
-                    "the slot %s has two_phase on: the first prepared transaction will stop this "
-                    "pipeline",
-                    name);
+    if (slot->two_phase) return pg_fail_two_phase(name, err);
     return WB_OK;
 }
 
@@ -371,6 +368,7 @@ static wb_code start(pg_source *s, const plan *p, wb_error *err)
     } else if (p->snapshot) {
         code = borrow_snapshot(s, snapshot, &point, err);
     }
+    if (code == WB_OK && (p->make_slot || !s->ddl.begun)) code = pg_ddl_begin(s, s->start, err);
     if (code != WB_OK) return code;
     if (p->snapshot) {
         code = pg_state_put(s, "snapshot", "running", err);
@@ -411,6 +409,7 @@ static wb_code begin_session(pg_source *s, const wb_resume *resume, wb_error *er
     if (code == WB_OK) code = make_plan(s, &p, err);
     if (code == WB_OK) code = refuse_late_publication(s, &p, err);
     if (code == WB_OK) code = pg_pub_prepare(s, &s->side, p.first, err);
+    if (code == WB_OK) code = pg_ddl_open(s, p.pos, err);
     return code == WB_OK ? start(s, &p, err) : code;
 }
 

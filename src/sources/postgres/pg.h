@@ -19,6 +19,10 @@
 typedef enum pg_failover { PG_FAILOVER_AUTO, PG_FAILOVER_ON, PG_FAILOVER_OFF } pg_failover;
 typedef enum pg_snapshot_mode { PG_SNAP_INITIAL, PG_SNAP_NEVER, PG_SNAP_ONLY, PG_SNAP_WHEN_NEEDED } pg_snapshot_mode;
 
+enum { PG_NEW_NAME, PG_NEW_ADD };
+enum { PG_ORIGIN_ANY, PG_ORIGIN_NONE };
+enum { PG_GENERATED_NONE, PG_GENERATED_STORED };
+
 typedef struct pg_source pg_source;
 
 /* ---------------------------------------------------------------- conn.c */
@@ -84,6 +88,7 @@ enum { PG_NAME = 64 }; /* NAMEDATALEN */
 typedef struct pg_names {
     char slot[PG_NAME], pub[PG_NAME], insert_pub[PG_NAME];
     bool slot_named, pub_named; /* by the user */
+    bool generated;             /* a publication that we make has generated columns, too */
     char comment[160];          /* what a publication that we made says of itself */
 } pg_names;
 wb_code pg_names_make(const pg_source *s, wb_host *h, pg_names *out, wb_error *err) WB_MUST;
@@ -159,7 +164,10 @@ uint64_t pg_shape_hash(const pg_relation *r);
 
 /* relation.c: the decoder's hook */
 wb_table *pg_relation_hook(void *arg, const pg_relation *r, wb_error *err);
-/* Remember the present version of a table in the state. */
+wb_code pg_side(pg_source *s, wb_error *err) WB_MUST; /* the side connection is there */
+/* The table as the catalog has it now, on the side connection, which is made again when it is gone. */
+wb_code pg_relation_now(pg_source *s, uint32_t oid, wb_arena *a, pg_shape *out, bool *found, wb_error *err) WB_MUST;
+/* Remember a version of a table in the state: one that a Relation message showed (its hash), or the first one (0). */
 wb_code pg_shape_remember(pg_source *s, const pg_shape *shape, uint64_t hash, wb_error *err) WB_MUST;
 
 /* A set of OIDs: tables that are published but not wanted. */
@@ -169,6 +177,57 @@ typedef struct pg_oidset {
 } pg_oidset;
 bool pg_oidset_has(const pg_oidset *s, uint32_t oid);
 bool pg_oidset_set(pg_oidset *s, uint32_t oid, bool in); /* false: no memory */
+
+/* ---------------------------------------------------------------- told.c, ddl.c: schema changes as events */
+
+typedef struct pg_told { /* what the targets were told last of a table, and where in the log */
+    pg_lsn at;           /* of the transaction; 0: at the start */
+    uint64_t ordinal;
+    bool dropped;
+    pg_shape shape;
+} pg_told;
+
+typedef struct pg_told_kept {
+    uint32_t oid;
+    wb_out value;
+} pg_told_kept;
+
+typedef struct pg_ddl {
+    pg_told_kept *waiting; /* versions that no row had yet: encoded shapes */
+    size_t nwaiting;
+    pg_oidset expected;   /* their tables: rows of others need no look */
+    pg_oidset told;       /* tables that the targets know of */
+    pg_oidset began_with; /* tables that were published at the start */
+    pg_oidset asked;      /* watch_tables.c: dropped ones that a message was written for */
+    pg_oidset named;      /* watch_tables.c: new ones that a word was said of */
+    pg_told_kept *kept;   /* without a state: encoded pg_told */
+    size_t nkept;
+    bool begun;          /* the state says with what */
+    pg_lsn newest;       /* no event was told beyond, when this session began */
+    int64_t watch_at_us; /* watch_tables.c: next look */
+} pg_ddl;
+
+void pg_told_encode(const pg_told *t, wb_out *out);
+bool pg_told_decode(wb_str in, wb_arena *a, pg_told *out);
+wb_code pg_told_get(pg_source *s, uint32_t oid, wb_arena *a, pg_told *out, bool *found, wb_error *err) WB_MUST;
+wb_code pg_told_put(pg_source *s, const pg_told *t, wb_error *err) WB_MUST;
+/* The version that a table had at the start, or when its copy began; nothing when one is known. */
+wb_code pg_told_first(pg_source *s, const pg_shape *shape, wb_error *err) WB_MUST;
+
+/* Worth an event? By names, types, numbers and key; not by what only the catalog of the moment knows. Pure. */
+bool pg_shape_differs(const pg_shape *a, const pg_shape *b);
+/* A version came with the stream; the next row of the table has it. false: no memory. */
+bool pg_ddl_expect(pg_source *s, const pg_shape *shape);
+/* Before a row message (I U D T) is decoded into the batch, when anything is expected. */
+wb_code pg_ddl_before(pg_source *s, char type, const char *p, size_t n, uint64_t place, wb_error *err) WB_MUST;
+/* A message of the prefix walbrook inside a transaction; others than ours are nothing. */
+wb_code pg_ddl_message(pg_source *s, wb_str content, uint64_t place, wb_error *err) WB_MUST;
+wb_code pg_ddl_open(pg_source *s, pg_lsn settled, wb_error *err) WB_MUST;
+wb_code pg_ddl_begin(pg_source *s, pg_lsn from, wb_error *err) WB_MUST; /* a slot was made: its log begins there */
+void pg_ddl_close(pg_ddl *d);
+/* watch_tables.c: new and dropped tables; what fails is tried again later */
+void pg_watch_begin(pg_source *s); /* with the catalog that open has read */
+void pg_watch_tables(pg_source *s, int64_t now);
 
 /* ---------------------------------------------------------------- publication.c */
 
@@ -260,9 +319,9 @@ struct pg_source {
     const char *url;
     wb_list table_list;
     const char *slot_option, *publication_option, *slot_position;
-    int snapshot_mode, failover;
+    int snapshot_mode, failover, origin, generated_columns, new_tables;
     bool streaming, create_slot, create_publication, tail, messages;
-    int64_t spool_limit, heartbeat_ms, status_interval_ms;
+    int64_t spool_limit, heartbeat_ms, status_interval_ms, table_interval_ms;
 
     /* any thread */
     atomic_bool interrupted;
@@ -285,6 +344,7 @@ struct pg_source {
     wb_arena arena; /* for the session: patterns */
     wb_patterns *patterns;
     wb_out pub_list; /* "p1","p 2" */
+    bool second_pub; /* it has the one of inserts only */
     pg_decoder *decoder;
     pg_spools *spools;
     pg_spool_reader *replay;
@@ -292,6 +352,7 @@ struct pg_source {
     pg_spool_record replay_record;
     bool replay_pending; /* the record waits for a batch */
     pg_oidset unwanted;
+    pg_ddl ddl;
     pg_snap snap;
     pg_lsn start;     /* of the stream */
     bool started;     /* START_REPLICATION was answered */
@@ -310,6 +371,7 @@ struct pg_source {
     int pending_len;
     size_t since_pause, since_dry; /* bytes */
     int64_t paused_us;
+    int64_t sent_us; /* when the server sent the message at hand */
     uint64_t received_messages;
 
     pg_lsn received, settled, reported;
@@ -320,6 +382,7 @@ struct pg_source {
 /* stream.c */
 wb_code pg_stream_start(pg_source *s, pg_lsn from, wb_error *err) WB_MUST;
 wb_code pg_stream_read(pg_source *s, int ms, wb_error *err) WB_MUST;
+wb_code pg_options_fit(const pg_source *s, int version, wb_error *err) WB_MUST; /* what only newer servers can */
 void pg_stream_end(pg_source *s); /* last status, close the COPY */
 /* feedback.c */
 enum { PG_IDLE_EVERY_US = 50000 };
@@ -329,9 +392,11 @@ int64_t pg_timers_left(const pg_source *s, int64_t now); /* µs until the next o
 void pg_settled(pg_source *s, pg_lsn lsn);
 /* message.c: one CopyData. WB_AGAIN: no budget for it, give it again. */
 wb_code pg_message(pg_source *s, const char *p, size_t n, wb_error *err) WB_MUST;
+wb_code pg_fail_two_phase(const char *slot, wb_error *err);
 wb_code pg_replay_step(pg_source *s, wb_error *err) WB_MUST; /* WB_AGAIN: no budget */
 /* A batch with room for `need` bytes more: WB_AGAIN when there is no budget. */
 wb_code pg_batch_for(pg_source *s, size_t need, wb_error *err) WB_MUST;
+void pg_enter_txn(pg_source *s);                            /* the open transaction is the batch's last one */
 wb_code pg_batch_put(pg_source *s, wb_error *err) WB_MUST; /* if it holds anything; then says idle */
 bool pg_in_flight(const pg_source *s);
 /* snapshot.c */

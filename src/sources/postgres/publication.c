@@ -137,7 +137,9 @@ void pg_pub_sql(const pg_names *names, const pg_catalog *cat, bool insert_only, 
     }
     wb_out_z(out, insert_only ? " WITH (publish = 'insert, truncate'"
                               : " WITH (publish = 'insert, update, delete, truncate'");
-    wb_out_z(out, version >= 130000 ? ", publish_via_partition_root = true)" : ")");
+    if (version >= 130000) wb_out_z(out, ", publish_via_partition_root = true");
+    if (names->generated && version >= 180000) wb_out_z(out, ", publish_generated_columns = stored");
+    wb_out_z(out, ")");
     put_comment(names, pub, out);
     if (list.failed) out->failed = true;
     wb_out_fini(&list);
@@ -176,7 +178,9 @@ static wb_code remake(pg_source *s, pg_link *l, const pg_pub *pub, bool insert_o
         wb_out_fini(&sql);
         if (code != WB_OK) return code;
     }
-    return !insert_only || count_belonging(&s->cat, true) ? make(s, l, insert_only, err) : WB_OK;
+    /* The server must know every publication of a stream from its beginning, so tables that come later have theirs. */
+    bool needed = !insert_only || count_belonging(&s->cat, true) || s->new_tables == PG_NEW_ADD;
+    return needed ? make(s, l, insert_only, err) : WB_OK;
 }
 
 static void warn_insert_only(const pg_source *s)
@@ -241,6 +245,7 @@ static void warn_difference(const pg_source *s, const pg_pub *pub)
 
 static void list_for_stream(pg_source *s, bool second)
 {
+    s->second_pub = second;
     wb_out_reset(&s->pub_list);
     pg_put_ident_z(&s->pub_list, s->names.pub);
     if (second) {
@@ -261,7 +266,7 @@ wb_code pg_pub_prepare(pg_source *s, pg_link *l, bool first, wb_error *err)
         code = make_both(s, l, &pub, &insert_pub, err);
         if (code != WB_OK) return code;
         warn_insert_only(s);
-        insert_pub.exists = count_belonging(&s->cat, true) > 0;
+        insert_pub.exists = count_belonging(&s->cat, true) > 0 || s->new_tables == PG_NEW_ADD;
         insert_pub.marked = insert_pub.ours = true;
     } else {
         warn_difference(s, &pub);

@@ -9,7 +9,6 @@
 
 /* ---------------------------------------------------------------- versions in the state */
 
-static void latest_key(uint32_t oid, char key[48]) { (void)snprintf(key, 48, "table/%u", oid); }
 static void version_key(uint32_t oid, uint64_t hash, char key[48])
 {
     (void)snprintf(key, 48, "table/%u/%016llx", oid, (unsigned long long)hash);
@@ -26,19 +25,12 @@ static wb_code put_if_new(pg_source *s, const char *key, const wb_out *value, wb
 
 wb_code pg_shape_remember(pg_source *s, const pg_shape *shape, uint64_t hash, wb_error *err)
 {
-    if (!pg_state_on(s)) return WB_OK;
+    if (!hash || !pg_state_on(s)) return hash ? WB_OK : pg_told_first(s, shape, err);
     wb_out out = {0};
     char key[48];
     pg_shape_encode(shape, &out);
-    wb_code code = out.failed ? pg_nomem(err) : WB_OK;
-    if (code == WB_OK && hash) {
-        version_key(shape->oid, hash, key);
-        code = put_if_new(s, key, &out, err);
-    }
-    if (code == WB_OK) {
-        latest_key(shape->oid, key);
-        code = put_if_new(s, key, &out, err);
-    }
+    version_key(shape->oid, hash, key);
+    wb_code code = out.failed ? pg_nomem(err) : put_if_new(s, key, &out, err);
     wb_out_fini(&out);
     return code;
 }
@@ -61,21 +53,23 @@ static wb_code recall(pg_source *s, const char *key, wb_arena *a, pg_shape *out,
     return WB_OK;
 }
 
-/* The version of exactly this message, else the newest one. */
+/* The version of exactly this message, else the one that the targets were told of last. */
 static wb_code recall_any(pg_source *s, const pg_relation *r, uint64_t hash, wb_arena *a, pg_shape *out, bool *found,
                           wb_error *err)
 {
     char key[48];
+    pg_told told;
     version_key(r->oid, hash, key);
     wb_code code = recall(s, key, a, out, found, err);
     if (code != WB_OK || *found) return code;
-    latest_key(r->oid, key);
-    return recall(s, key, a, out, found, err);
+    code = pg_told_get(s, r->oid, a, &told, found, err);
+    if (code == WB_OK && *found) *out = told.shape;
+    return code;
 }
 
 /* ---------------------------------------------------------------- the catalog */
 
-static wb_code side(pg_source *s, wb_error *err)
+wb_code pg_side(pg_source *s, wb_error *err)
 {
     if (!pg_link_dead(&s->side)) return WB_OK;
     pg_link_close(&s->side);
@@ -111,15 +105,15 @@ static wb_code await_visible(pg_source *s, wb_error *err)
     return WB_OK;
 }
 
-static wb_code load_now(pg_source *s, uint32_t oid, wb_arena *a, pg_shape *out, bool *found, wb_error *err)
+wb_code pg_relation_now(pg_source *s, uint32_t oid, wb_arena *a, pg_shape *out, bool *found, wb_error *err)
 {
     wb_error first;
     wb_error_reset(&first);
-    wb_code code = side(s, &first);
+    wb_code code = pg_side(s, &first);
     if (code == WB_OK) code = await_visible(s, &first);
     if (code == WB_OK) code = pg_shape_load(&s->side, oid, a, out, found, &first);
     if (code == WB_E_NET && pg_link_dead(&s->side)) { /* idle for hours, cut by somebody: once more */
-        code = side(s, err);
+        code = pg_side(s, err);
         return code == WB_OK ? pg_shape_load(&s->side, oid, a, out, found, err) : code;
     }
     if (code != WB_OK && err) *err = first;
@@ -152,7 +146,7 @@ static wb_code shape_of(pg_source *s, const pg_relation *r, wb_arena *a, pg_shap
     pg_shape now, known;
     bool have_now = false, have_known = false;
     uint64_t hash = pg_shape_hash(r);
-    wb_code code = load_now(s, r->oid, a, &now, &have_now, err);
+    wb_code code = pg_relation_now(s, r->oid, a, &now, &have_now, err);
     if (code != WB_OK) return code;
     pg_shape whole = now; /* a column list may have changed since: columns are looked for in all there are */
     if (have_now) {
@@ -196,6 +190,12 @@ wb_table *pg_relation_hook(void *arg, const pg_relation *r, wb_error *err)
         const pg_table *known = pg_catalog_find(&s->cat, r->oid);
         bool insert_only = r->identity == 'n' || (known && !known->usable && known->published);
         t = pg_shape_table(&shape, insert_only ? WB_TABLE_INSERT_ONLY : 0);
+        /* A partition whose root is published is described, and never has rows of its own. */
+        bool silent = known && known->parent && !known->published;
+        if (t && !silent && !pg_ddl_expect(s, &shape)) {
+            wb_table_unref(t);
+            t = NULL;
+        }
         if (!t) pg_nomem(err);
     }
     wb_arena_fini(&a);

@@ -1,8 +1,8 @@
-/* shape.c: the columns of one version of a table: as text for the state, merged with a Relation message, made into a
- * wb_table. Pure; what asks the catalog is shape_load.c. */
+/* shape.c: the columns of one version of a table: as text for the state, compared, merged with a Relation message, made
+ * into a wb_table. Pure; what asks the catalog is shape_load.c. */
 #include "pg.h"
 
-enum { FORMAT = 1 };
+enum { FORMAT = 1, TOLD_FORMAT = 2 };
 
 void pg_shape_narrow(pg_shape *s, const char *columns)
 {
@@ -132,6 +132,51 @@ bool pg_shape_decode(wb_str in, wb_arena *a, pg_shape *out)
     }
     out->ncols = n;
     return !r.failed && wb_rd_left(&r) == 0;
+}
+
+void pg_told_encode(const pg_told *t, wb_out *out)
+{
+    wb_out_byte(out, TOLD_FORMAT);
+    wb_out_be64(out, t->at);
+    wb_out_be64(out, t->ordinal);
+    wb_out_byte(out, t->dropped);
+    pg_shape_encode(&t->shape, out);
+}
+
+bool pg_told_decode(wb_str in, wb_arena *a, pg_told *out)
+{
+    wb_rd r = wb_rd_of(in.ptr, in.len);
+    if (wb_rd_u8(&r) != TOLD_FORMAT) return false;
+    *out = (pg_told){.at = wb_rd_be64(&r)};
+    out->ordinal = wb_rd_be64(&r);
+    out->dropped = wb_rd_u8(&r) != 0;
+    size_t left = wb_rd_left(&r);
+    const uint8_t *shape = wb_rd_bytes(&r, left);
+    return shape && pg_shape_decode((wb_str){(const char *)shape, left}, a, &out->shape);
+}
+
+/* ---------------------------------------------------------------- two versions */
+
+static bool key_differs(const pg_shape *a, const pg_shape *b)
+{
+    bool any_a = false, any_b = false, differs = false;
+    for (size_t i = 0; i < a->ncols; i++) {
+        any_a |= a->cols[i].key != 0;
+        any_b |= b->cols[i].key != 0;
+        differs |= a->cols[i].key != b->cols[i].key;
+    }
+    return differs && any_a && any_b; /* none: an identity that has no key, which is no change of the table */
+}
+
+bool pg_shape_differs(const pg_shape *a, const pg_shape *b)
+{
+    if (!wb_str_eq(a->schema, b->schema) || !wb_str_eq(a->name, b->name) || a->ncols != b->ncols) return true;
+    for (size_t i = 0; i < a->ncols; i++) {
+        const pg_column *x = &a->cols[i], *y = &b->cols[i];
+        if (!wb_str_eq(x->name, y->name) || x->type != y->type || x->mod != y->mod) return true;
+        if (x->attnum && y->attnum && x->attnum != y->attnum) return true;
+    }
+    return key_differs(a, b);
 }
 
 /* ---------------------------------------------------------------- against a Relation message */

@@ -23,6 +23,24 @@ static const wb_choice failover_modes[] = {
     {NULL, 0, NULL},
 };
 
+static const wb_choice origins[] = {
+    {"any", PG_ORIGIN_ANY, "every change, wherever it was made first"},
+    {"none", PG_ORIGIN_NONE, "only changes made here: those that replication brought are left out"},
+    {NULL, 0, NULL},
+};
+
+static const wb_choice generated[] = {
+    {"none", PG_GENERATED_NONE, "they stay at the source"},
+    {"stored", PG_GENERATED_STORED, "as other columns (server 18 or newer)"},
+    {NULL, 0, NULL},
+};
+
+static const wb_choice newcomers[] = {
+    {"name", PG_NEW_NAME, "the log and `walbrook status` name them"},
+    {"add", PG_NEW_ADD, "they join the publication; rows that they have by then come with the next snapshot"},
+    {NULL, 0, NULL},
+};
+
 static const wb_option options[] = {
     {.name = "url",
      .type = WB_OPT_STRING,
@@ -112,7 +130,43 @@ static const wb_option options[] = {
      .offset = AT(messages),
      .def = "off",
      .brief = "Hand over messages of pg_logical_emit_message (server 14 or newer)",
-     .detail = "Those inside a transaction; the others have no position in the order of commits."},
+     .detail = "Those inside a transaction come with it, in their order. The others come at their place in the log, "
+               "between commits, without a transaction id, whether or not who wrote them committed."},
+    {.name = "origin",
+     .type = WB_OPT_ENUM,
+     .offset = AT(origin),
+     .flags = WB_OPT_ADVANCED,
+     .def = "any",
+     .choices = origins,
+     .brief = "Which changes, by where they were made first (server 16 or newer for none)",
+     .detail = "With none a two-way copy does not go round in circles: what a subscription or another tool with a "
+               "replication origin wrote is left out. The snapshot cannot tell and copies all rows."},
+    {.name = "generated_columns",
+     .type = WB_OPT_ENUM,
+     .offset = AT(generated_columns),
+     .flags = WB_OPT_ADVANCED,
+     .def = "none",
+     .choices = generated,
+     .brief = "Whether a publication that we make has stored generated columns, too",
+     .detail = "A publication of your own decides by itself. Virtual ones never travel."},
+    {.name = "new_tables",
+     .type = WB_OPT_ENUM,
+     .offset = AT(new_tables),
+     .def = "name",
+     .choices = newcomers,
+     .brief = "What happens to tables that are made later and match `tables`",
+     .detail = "To add them the user must own them and the publication. A publication FOR ALL TABLES or FOR TABLES IN "
+               "SCHEMA has them anyway."},
+    {.name = "table_interval",
+     .type = WB_OPT_MSEC,
+     .offset = AT(table_interval_ms),
+     .flags = WB_OPT_ADVANCED,
+     .def = "10s",
+     .min = 0,
+     .max = 86400000,
+     .brief = "Look this often for tables that were made or dropped; 0ms: never",
+     .detail = "The server's log tells neither. What is found dropped is noted in the log by a message of our own "
+               "(server 14 or newer), so that a DROP has its place among the changes."},
     {.name = "heartbeat",
      .type = WB_OPT_MSEC,
      .offset = AT(heartbeat_ms),
@@ -236,6 +290,7 @@ void pg_close(void *ctx)
     wb_out_fini(&s->pub_list);
     wb_arena_fini(&s->arena);
     free(s->unwanted.oids);
+    pg_ddl_close(&s->ddl);
     atomic_store(&s->interrupted, false);
     /* What follows the options, the flags of other threads and `streaming_off` begins anew. */
     size_t from = offsetof(pg_source, host);

@@ -72,7 +72,9 @@ static wb_code take_name(const char *name, size_t max, char out[PG_NAME], wb_err
 
 wb_code pg_names_make(const pg_source *s, wb_host *h, pg_names *out, wb_error *err)
 {
-    *out = (pg_names){.slot_named = s->slot_option != NULL, .pub_named = s->publication_option != NULL};
+    *out = (pg_names){.slot_named = s->slot_option != NULL,
+                      .pub_named = s->publication_option != NULL,
+                      .generated = s->generated_columns == PG_GENERATED_STORED};
     const char *pipeline = wb_host_pipeline(h) ? wb_host_pipeline(h) : "unnamed";
     char name[PG_NAME];
     default_name(pipeline, name);

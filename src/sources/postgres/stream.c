@@ -13,14 +13,31 @@ enum { PAUSE_NS = 500000, BURST = 4096, FLOOD = 4096, HOLD_MS = 1, TIMERS_EVERY 
 
 /* ---------------------------------------------------------------- starting */
 
+wb_code pg_options_fit(const pg_source *s, int version, wb_error *err)
+{
+    bool origin = s->origin == PG_ORIGIN_NONE && version < 160000;
+    bool generated = s->generated_columns == PG_GENERATED_STORED && version < 180000;
+    if (!origin && !generated) return WB_OK;
+    wb_fail(err, WB_E_UNSUPPORTED, WB_NEVER, "%s needs PostgreSQL %d or newer, and this server is %d.",
+            origin ? "origin: none" : "generated_columns: stored", origin ? 16 : 18, version / 10000);
+    wb_hint(err, origin ? "An older server does not tell where a change was made first. A filter on a column of your "
+                          "own can keep a two-way copy from going round in circles."
+                        : "An older server never sends generated columns; compute them at the target.");
+    return WB_E_UNSUPPORTED;
+}
+
+/* The newest protocol that the server speaks. All of 3 and 4 is two_phase and streaming 'parallel', which we do not ask
+ * for; messages of both are understood, since a slot's own settings win. */
 static void put_options(pg_source *s, wb_out *sql)
 {
     int version = s->repl.version;
     bool streaming = s->streaming && !s->streaming_off && version >= 140000;
-    wb_out_printf(sql, " (proto_version '%d', publication_names ", streaming ? 2 : 1);
+    int proto = version >= 160000 ? 4 : version >= 150000 ? 3 : version >= 140000 ? 2 : 1;
+    wb_out_printf(sql, " (proto_version '%d', publication_names ", proto);
     pg_put_literal(sql, pg_out_z(&s->pub_list));
     if (version >= 140000) wb_out_z(sql, ", messages 'true'");
     if (streaming) wb_out_z(sql, ", streaming 'on'");
+    if (s->origin == PG_ORIGIN_NONE) wb_out_z(sql, ", origin 'none'");
     wb_out_z(sql, ")");
 }
 
@@ -62,6 +79,7 @@ wb_code pg_stream_start(pg_source *s, pg_lsn from, wb_error *err)
     s->received = from;
     s->heard_us = wb_mono_us();
     wb_host_log(s->host, WB_LOG_INFO, "streams from %s, slot %s", lsn, s->names.slot);
+    pg_watch_begin(s);
     return pg_status_send(s, false, err);
 }
 
