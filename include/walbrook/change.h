@@ -47,7 +47,10 @@ typedef enum wb_kind {
     WB_KINDS
 } wb_kind;
 
-enum { WB_V_TEXT = 1 }; /* flags: ptr/len hold the source's text, not the number or the raw bytes */
+enum {
+    WB_V_TEXT = 1,      /* flags: ptr/len hold the source's text, not the number or the raw bytes      */
+    WB_V_RESELECTED = 2 /* not sent with the change: read from the table afterwards, may be newer      */
+};
 
 /* 16 bytes. For DECIMAL, TEXT, UUID, JSON, INTERVAL, ARRAY, RANGE and OTHER WB_V_TEXT is always set.
  * A value that its kind cannot hold exactly (infinity, BC, 24:00:00, a zero date) has kind WB_OTHER and the
@@ -163,7 +166,8 @@ enum {
     WB_C_FIRST_OF_SNAPSHOT = 4,
     WB_C_LAST_OF_SNAPSHOT = 8,
     WB_C_KEY_CHANGED = 16,   /* UPDATE whose old key differs: `before` has at least the old key  */
-    WB_C_COPYING = 32        /* its table is not copied to the end: the row may be missing, and will be read */
+    WB_C_COPYING = 32,       /* its table is not copied to the end: the row may be missing, and will be read */
+    WB_C_RESELECTED = 64     /* some of its values have WB_V_RESELECTED                           */
 };
 
 typedef enum wb_ddl_kind { WB_DDL_CREATE, WB_DDL_ALTER, WB_DDL_DROP } wb_ddl_kind;
@@ -226,6 +230,7 @@ WB_API wb_change *wb_batch_change(wb_batch *b); /* appends one, zeroed, its txn 
 /* Appends a schema change; the batch holds references on the tables (either may be NULL, not both) and copies sql. */
 WB_API wb_change *wb_batch_ddl(wb_batch *b, wb_ddl_kind kind, const wb_table *before, const wb_table *after, wb_str sql);
 WB_API wb_change *wb_batch_last_change(wb_batch *b); /* NULL when there is none; valid until the next one  */
+WB_API wb_change *wb_batch_at(wb_batch *b, size_t i); /* NULL: no such one; valid until the next one */
 WB_API wb_txn *wb_batch_txn(wb_batch *b);       /* appends one, zeroed; valid until the next call  */
 WB_API wb_txn *wb_batch_last_txn(wb_batch *b);  /* NULL when there is none                         */
 WB_API void wb_batch_table(wb_batch *b, const wb_table *t); /* the batch holds a reference; cheap when repeated */

@@ -112,6 +112,8 @@ wb_change *wb_batch_ddl(wb_batch *b, wb_ddl_kind kind, const wb_table *before, c
     return c;
 }
 
+wb_change *wb_batch_at(wb_batch *b, size_t i) { return i < b->nchanges ? &b->changes[i] : NULL; }
+
 wb_change *wb_batch_last_change(wb_batch *b) { return b->nchanges ? &b->changes[b->nchanges - 1] : NULL; }
 
 wb_txn *wb_batch_txn(wb_batch *b)

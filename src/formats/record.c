@@ -277,6 +277,20 @@ static wb_code put_event_id(record *r, const wb_txn *txn, const wb_change *c, wb
     return WB_OK;
 }
 
+/* Columns whose values were read afterwards. */
+static void put_reselected(const wb_change *c, wb_out *o)
+{
+    bool first = true;
+    wb_out_z(o, ",\"reselected\":[");
+    for (uint32_t i = 0; i < c->table->ncols && c->after; i++) {
+        if (!(c->after[i].flags & WB_V_RESELECTED)) continue;
+        if (!first) wb_out_byte(o, ',');
+        first = false;
+        wb_json_string(o, c->table->cols[i].name);
+    }
+    wb_out_byte(o, ']');
+}
+
 static wb_code extras(record *r, const wb_txn *txn, const wb_change *c, const wb_fragment *f, wb_out *o, wb_error *err)
 {
     bool row = c->op != WB_MESSAGE && c->op != WB_DDL;
@@ -286,6 +300,7 @@ static wb_code extras(record *r, const wb_txn *txn, const wb_change *c, const wb
         wb_out_z(o, ",\"before\":");
         code = object(r, o, f, row ? c->before : NULL, &none, err);
     }
+    if (code == WB_OK && (c->flags & WB_C_RESELECTED)) put_reselected(c, o);
     if (code == WB_OK && r->event_id) code = put_event_id(r, txn, c, o, err);
     if (code == WB_OK && r->changed) code = put_changed(r, c, o, err);
     return code;
@@ -334,7 +349,7 @@ static wb_code record_row(void *ctx, const wb_txn *txn, const wb_change *c, wb_o
     size_t start = o->len;
     wb_code code = head(r, txn, c, &f, o, err);
     if (code == WB_OK) code = body(r, c, f, o, err);
-    if (code == WB_OK && (r->before || r->event_id || r->changed || (c->flags & WB_C_KEY_CHANGED)))
+    if (code == WB_OK && (r->before || r->event_id || r->changed || (c->flags & (WB_C_KEY_CHANGED | WB_C_RESELECTED))))
         code = extras(r, txn, c, f, o, err);
     wb_out_byte(o, '}');
     if (code == WB_OK && o->failed) code = no_memory(err);

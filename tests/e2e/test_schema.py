@@ -215,7 +215,7 @@ def test_commit_that_other_sessions_do_not_see_yet(make_wb, own_server, seen):
         waiting = "select count(*) from pg_stat_activity where pid = %s and wait_event = 'SyncRep'"
         wait_until(lambda: db.one(waiting, pid) == 1, 10, "the commit to wait")
         time.sleep(1 if seen else 4)
-        assert len(records(wb.out)) == (1 if seen else 2)
+        assert len(changes(wb.out)) == (1 if seen else 2)
         db.sql(f"select pg_cancel_backend({pid})")
         t.join(10)
     if seen:

@@ -158,7 +158,7 @@ static void check_tables(checking *c)
         char what[300];
         if (!t->wanted) continue;
         fine += t->usable && t->can_select;
-        if (!t->can_select && c->s->snapshot_mode != PG_SNAP_NEVER) {
+        if (!t->can_select && (c->s->snapshot_mode != PG_SNAP_NEVER || c->s->reselect)) {
             wb_out mend = {0};
             wb_out_z(&mend, "GRANT USAGE ON SCHEMA ");
             pg_put_ident(&mend, t->schema);
@@ -169,8 +169,8 @@ static void check_tables(checking *c)
             wb_out_z(&mend, " TO ");
             pg_put_ident_z(&mend, c->user);
             wb_out_byte(&mend, ';');
-            (void)snprintf(what, sizeof what, "the user may not read %s.%s, which the snapshot needs", t->schema.ptr,
-                           t->name.ptr);
+            (void)snprintf(what, sizeof what, "the user may not read %s.%s, which the %s needs", t->schema.ptr,
+                           t->name.ptr, c->s->snapshot_mode != PG_SNAP_NEVER ? "snapshot" : "option reselect");
             found(c->r, WB_BAD, &mend, what);
         }
         if (!t->usable && c->s->snapshot_mode != PG_SNAP_ONLY) {

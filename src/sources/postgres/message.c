@@ -36,10 +36,12 @@ static void say_idle(pg_source *s)
 wb_code pg_batch_put(pg_source *s, wb_error *err)
 {
     if (s->batch && wb_batch_last_txn(s->batch)) {
+        wb_code code = pg_reselect_batch(s, err);
+        if (code != WB_OK) return code;
         wb_batch *b = s->batch;
         s->batch = NULL;
         s->txn.in_batch = false;
-        wb_code code = wb_host_put(s->host, b, err);
+        code = wb_host_put(s->host, b, err);
         if (code != WB_OK) return code;
     }
     say_idle(s);
@@ -155,7 +157,9 @@ static wb_code decode_row(pg_source *s, const char *p, size_t n, uint64_t place,
     }
     code = pg_decode(s->decoder, p, n, place, s->batch, &ev, err);
     if (code == WB_OK) s->txn.rows += ev.rows;
-    return code;
+    if (WB_LIKELY(!s->reselect || code != WB_OK)) return code;
+    if (!pg_reselect_note(s)) return pg_nomem(err);
+    return pg_reselect_due(s) ? pg_batch_put(s, err) : WB_OK;
 }
 
 static wb_code decode_truncate(pg_source *s, const char *p, size_t n, uint64_t place, wb_error *err)

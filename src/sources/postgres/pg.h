@@ -229,6 +229,24 @@ void pg_ddl_close(pg_ddl *d);
 void pg_watch_begin(pg_source *s); /* with the catalog that open has read */
 void pg_watch_tables(pg_source *s, int64_t now);
 
+/* ---------------------------------------------------------------- reselect.c: values that an UPDATE did not send */
+
+typedef struct pg_reselect_row {
+    size_t change; /* in the batch */
+    uint32_t xid;
+    bool done;
+} pg_reselect_row;
+
+typedef struct pg_reselect {
+    pg_reselect_row *rows; /* of the batch that is being filled */
+    size_t n, cap;
+    size_t limit; /* so many are read at once; 0: not known yet */
+} pg_reselect;
+
+bool pg_reselect_note(pg_source *s); /* the batch's last change; false: no memory */
+bool pg_reselect_due(const pg_source *s);
+wb_code pg_reselect_batch(pg_source *s, wb_error *err) WB_MUST;
+
 /* ---------------------------------------------------------------- publication.c */
 
 typedef struct pg_pub {
@@ -320,7 +338,7 @@ struct pg_source {
     wb_list table_list;
     const char *slot_option, *publication_option, *slot_position;
     int snapshot_mode, failover, origin, generated_columns, new_tables;
-    bool streaming, create_slot, create_publication, tail, messages;
+    bool streaming, create_slot, create_publication, tail, messages, reselect;
     int64_t spool_limit, heartbeat_ms, status_interval_ms, table_interval_ms;
 
     /* any thread */
@@ -353,6 +371,7 @@ struct pg_source {
     bool replay_pending; /* the record waits for a batch */
     pg_oidset unwanted;
     pg_ddl ddl;
+    pg_reselect reselecting;
     pg_snap snap;
     pg_lsn start;     /* of the stream */
     bool started;     /* START_REPLICATION was answered */

@@ -132,6 +132,15 @@ static const wb_option options[] = {
      .brief = "Hand over messages of pg_logical_emit_message (server 14 or newer)",
      .detail = "Those inside a transaction come with it, in their order. The others come at their place in the log, "
                "between commits, without a transaction id, whether or not who wrote them committed."},
+    {.name = "reselect",
+     .type = WB_OPT_BOOL,
+     .offset = AT(reselect),
+     .def = "false",
+     .brief = "Read values that an UPDATE did not send from the table",
+     .detail =
+         "The server leaves out large values that stayed as they were (TOAST), unless the table has REPLICA "
+         "IDENTITY FULL. They are read by key, so they may be newer than the change, and are marked; a row that is "
+         "gone by then keeps its gaps. Mirrors do not need it: they leave such columns alone."},
     {.name = "origin",
      .type = WB_OPT_ENUM,
      .offset = AT(origin),
@@ -291,6 +300,7 @@ void pg_close(void *ctx)
     wb_arena_fini(&s->arena);
     free(s->unwanted.oids);
     pg_ddl_close(&s->ddl);
+    free(s->reselecting.rows);
     atomic_store(&s->interrupted, false);
     /* What follows the options, the flags of other threads and `streaming_off` begins anew. */
     size_t from = offsetof(pg_source, host);

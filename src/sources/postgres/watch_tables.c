@@ -10,6 +10,9 @@
 
 enum { SHARE = 50 }; /* of the time at most one part in so many goes into looking */
 
+/* A standby that does not answer shall not hold up the stream. */
+static const char local[] = "SET LOCAL synchronous_commit = local; ";
+
 static bool may_write(const pg_source *s)
 {
     return s->side.version >= 140000 && !s->in_recovery && pg_state_on(s) && !s->tail;
@@ -26,6 +29,7 @@ static wb_code say_dropped(pg_source *s, uint32_t oid, wb_error *err)
 {
     wb_out sql = {0};
     if (pg_oidset_has(&s->ddl.asked, oid)) return WB_OK;
+    wb_out_z(&sql, local);
     put_message(s, "drop", oid, &sql);
     wb_code code = pg_do(&s->side, "to note that a table was dropped", pg_out_z(&sql), err);
     wb_out_fini(&sql);
@@ -46,13 +50,14 @@ static wb_code add_table(pg_source *s, const pg_table *t, wb_error *err)
 {
     const char *pub = t->usable ? s->names.pub : s->names.insert_pub;
     wb_out sql = {0};
+    wb_out_z(&sql, local);
     wb_out_z(&sql, "ALTER PUBLICATION ");
     pg_put_ident_z(&sql, pub);
     wb_out_z(&sql, " ADD TABLE ");
     pg_put_ident(&sql, t->schema);
     wb_out_byte(&sql, '.');
     pg_put_ident(&sql, t->name);
-    if (may_write(s)) { /* both or neither: a query of several statements is one transaction */
+    if (may_write(s)) { /* both or neither: several statements in one query are one transaction */
         wb_out_z(&sql, "; ");
         put_message(s, "add", t->oid, &sql);
     }
