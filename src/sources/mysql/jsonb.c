@@ -108,6 +108,7 @@ bool my_json_put_string(wb_out *o, wb_str s)
     return !o->failed;
 }
 
+/* In lines of 76 characters, as the server's encoder makes them; the break is escaped. */
 static void put_base64(wb_out *o, const uint8_t *p, size_t n)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -116,6 +117,7 @@ static void put_base64(wb_out *o, const uint8_t *p, size_t n)
         char q[4] = {digits[x >> 18], digits[x >> 12 & 63], i + 1 < n ? digits[x >> 6 & 63] : '=',
                      i + 2 < n ? digits[x & 63] : '='};
         wb_out_put(o, q, 4);
+        if (i % 57 == 54 && i + 3 < n) wb_out_put(o, "\\n", 2);
     }
 }
 

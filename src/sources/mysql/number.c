@@ -124,7 +124,8 @@ char *my_put_float(char *q, float f)
     return q + n;
 }
 
-/* The server's my_gcvt: digits of the shortest form; plain when the point falls within 15 places, else with an e. */
+/* The server's my_gcvt: digits of the shortest form; plain when the point falls within 15 places or there are digits
+ * behind it, else with an e. */
 char *my_put_json_double(char *q, double f)
 {
     char text[MY_FLOAT_TEXT + 16];
@@ -144,7 +145,7 @@ char *my_put_json_double(char *q, double f)
     int point = *p ? (int)strtol(p + 1, NULL, 10) + 1 : 1; /* 0.DIGITS × 10^point */
     while (n > 1 && digits[n - 1] == '0') n--;
     if (f == 0) point = 1;
-    if (point < -14 || point > 15) {
+    if (point < -14 || (point > 15 && n <= point)) {
         *q++ = digits[0];
         if (n > 1) {
             *q++ = '.';

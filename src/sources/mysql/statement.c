@@ -10,6 +10,7 @@ typedef struct reader {
     wb_str schema;
     my_st_table *tables;
     uint32_t cap;
+    bool unsure; /* a name stands in, or behind, what only some servers execute */
 } reader;
 
 #define IS(word) my_lex_is(&r->lex, word)
@@ -52,6 +53,7 @@ static my_st_table *add_table(reader *r)
         s->tables = more;
     }
     my_st_table *t = &r->tables[s->ntables++];
+    r->unsure |= r->lex.unsure;
     memset(t, 0, sizeof *t);
     return t;
 }
@@ -240,6 +242,7 @@ static void read_rename_to(reader *r)
         give_up(r);
         return;
     }
+    r->unsure |= r->lex.unsure;
     r->tables[0].to_schema = schema;
     r->tables[0].to_name = name;
 }
@@ -427,6 +430,7 @@ void my_statement_read(wb_str sql, wb_str schema, uint64_t sql_mode, my_flavor f
     reader reading = {.out = out, .schema = schema}, *r = &reading;
     memset(out, 0, sizeof *out);
     out->verb = "statement";
+    out->name = WB_STR("");
     my_lex_start(&r->lex, sql, sql_mode, flavor, a);
     skip_set_statement(r);
     if (read_transaction(r)) {
@@ -444,6 +448,6 @@ void my_statement_read(wb_str sql, wb_str schema, uint64_t sql_mode, my_flavor f
     } else if (!read_row_change(r)) {
         out->unsure = !at_end(r) && !is_harmless(r);
     }
-    if (r->lex.unsure && out->kind >= MY_ST_DML) out->unsure = true;
-    if (a->failed) *out = (my_statement){.verb = "statement", .unsure = true};
+    if (r->unsure && out->kind >= MY_ST_DML) out->unsure = true;
+    if (a->failed) *out = (my_statement){.verb = "statement", .name = WB_STR(""), .unsure = true};
 }

@@ -93,8 +93,9 @@ static bool is_letter(char c) { return (c | 0x20) >= 'a' && (c | 0x20) <= 'z'; }
 
 void my_type_parse(wb_str type, wb_str charset, my_type_info *out)
 {
-    const char *p = type.ptr, *end = p + type.len;
     memset(out, 0, sizeof *out);
+    if (type.len == 0) return;
+    const char *p = type.ptr, *end = p + type.len;
     while (p < end && (is_letter(*p) || (p > type.ptr && *p >= '0' && *p <= '9'))) p++;
     wb_str word = {type.ptr, (size_t)(p - type.ptr)};
     const known *k = find_known(word);
@@ -122,6 +123,7 @@ void my_type_parse(wb_str type, wb_str charset, my_type_info *out)
 
 bool my_next_label(wb_str *list, char *buf, wb_str *out)
 {
+    if (list->len == 0) return false;
     const char *p = list->ptr, *end = p + list->len;
     size_t n = 0;
     while (p < end && *p != '\'') p++;
