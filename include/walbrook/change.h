@@ -179,6 +179,7 @@ typedef struct wb_ddl {
     const wb_table *before;  /* NULL: CREATE, or not known                                      */
     const wb_table *after;   /* NULL: DROP                                                      */
     wb_str sql;              /* the statement; empty: the source does not tell (PostgreSQL)     */
+    wb_str schema;           /* where its names without a schema are; empty: not known          */
 } wb_ddl;
 
 typedef struct wb_change {
@@ -229,6 +230,8 @@ WB_API wb_value *wb_batch_values(wb_batch *b, size_t n);                /* n val
 WB_API wb_change *wb_batch_change(wb_batch *b); /* appends one, zeroed, its txn = the last txn     */
 /* Appends a schema change; the batch holds references on the tables (either may be NULL, not both) and copies sql. */
 WB_API wb_change *wb_batch_ddl(wb_batch *b, wb_ddl_kind kind, const wb_table *before, const wb_table *after, wb_str sql);
+/* Says of the last change, a schema change, what its statement's default schema was (copied). */
+WB_API void wb_batch_ddl_schema(wb_batch *b, wb_str schema);
 WB_API wb_change *wb_batch_last_change(wb_batch *b); /* NULL when there is none; valid until the next one  */
 WB_API wb_change *wb_batch_at(wb_batch *b, size_t i); /* NULL: no such one; valid until the next one */
 WB_API wb_txn *wb_batch_txn(wb_batch *b);       /* appends one, zeroed; valid until the next call  */

@@ -23,7 +23,7 @@ typedef struct cli_option {
 
 typedef struct cli_args cli_args;
 typedef struct cli_command {
-    const char *name; /* NULL ends the table */
+    const char *name;  /* NULL ends the table */
     const char *words; /* "FILE...", for help */
     const char *brief;
     const char *detail; /* may be NULL */
@@ -46,7 +46,7 @@ struct cli_args {
 /* EXIT_FINE: filled; EXIT_USAGE: said why. The arrays live as long as the process. */
 int cli_parse(const cli_command *c, int argc, char **argv, cli_args *out);
 bool cli_flag(const cli_args *a, const char *name);
-const char *cli_value(const cli_args *a, const char *name); /* the last one; NULL: not given */
+const char *cli_value(const cli_args *a, const char *name);   /* the last one; NULL: not given */
 const char **cli_values(const cli_args *a, const char *name); /* malloc'd, NULL-ended; NULL: none given */
 /* The nearest of `names` (NULL-ended), or NULL. */
 const char *cli_nearest(const char *word, const char *const *names);
@@ -54,7 +54,7 @@ const char *cli_nearest(const char *word, const char *const *names);
 extern const cli_command cli_commands[]; /* main.c */
 int cli_run(const cli_args *a), cli_check(const cli_args *a), cli_tail(const cli_args *a), cli_status(const cli_args *a),
     cli_drop(const cli_args *a), cli_verify(const cli_args *a), cli_init(const cli_args *a), cli_explain(const cli_args *a),
-    cli_help(const cli_args *a);
+    cli_decode(const cli_args *a), cli_help(const cli_args *a);
 int cli_version(void);
 void cli_usage(FILE *to);
 void cli_command_help(const cli_command *c, FILE *to);
@@ -91,6 +91,8 @@ int cli_failed(const wb_error *err);
 int cli_exit_code(const wb_error *err, int blame);
 /* ANSI sequence, or "" when `to` is no terminal or NO_COLOR is set. */
 const char *cli_color(FILE *to, const char *sequence);
+/* A YAML scalar in single quotes; `$${` is `${` itself. False: it holds control characters. */
+bool cli_put_scalar(FILE *f, const char *z);
 /* Text from outside with control characters replaced. */
 void cli_put_text(FILE *to, const char *text);
 /* 1234567 as 1,234,567; bytes as 1.2 MB; seconds as 2 h 05 m. Into `out`, returned. */
@@ -101,17 +103,17 @@ const char *cli_seconds(double s, char out[32]);
 /* ---------------------------------------------------------------- running.c: pipelines in threads, signals in main */
 
 typedef struct cli_job {
-    const char *file;      /* or, with text, what to call it          */
-    const char *text;      /* a pipeline file in memory, stateless    */
+    const char *file; /* or, with text, what to call it          */
+    const char *text; /* a pipeline file in memory, stateless    */
     wb_run_options options;
-    bool watch_stdout;     /* stop quietly when nobody reads stdout   */
+    bool watch_stdout; /* stop quietly when nobody reads stdout   */
 } cli_job;
 /* Runs all of them until they end or a signal says so; the worst exit code. */
 int cli_run_jobs(const cli_job *jobs, size_t n);
 
 /* ---------------------------------------------------------------- notify.c: systemd */
-void cli_notify(const char *state);  /* nothing without NOTIFY_SOCKET */
-int cli_watchdog_ms(void);           /* how often WATCHDOG=1 is wanted; -1: never */
+void cli_notify(const char *state); /* nothing without NOTIFY_SOCKET */
+int cli_watchdog_ms(void);          /* how often WATCHDOG=1 is wanted; -1: never */
 
 /* ---------------------------------------------------------------- progress.c: the bar of a snapshot */
 void cli_on_progress(void *arg, const char *table, int64_t rows, int64_t total);

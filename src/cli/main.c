@@ -24,6 +24,19 @@ static const cli_option tail_options[] = {
     CLI_LOG_OPTIONS,
     {0},
 };
+static const cli_option decode_options[] = {
+    {"format", CLI_VALUE, "NAME", "how changes are written: record (default), row, pretty, ..."},
+    {"tables", CLI_MANY, "PATTERN", "only these tables, such as shop.*"},
+    {"start", CLI_VALUE, "WHERE", "begin at: binlog.000042:1234, 1234, \"2024-06-01 12:00:00\" (UTC), a GTID"},
+    {"stop", CLI_VALUE, "WHERE", "end before that place or time, or after that GTID"},
+    {"schema", CLI_VALUE, "FILE", "a schema dump with the columns, for logs without FULL row metadata"},
+    {"sql", CLI_FLAG, NULL, "SQL that makes the changes again"},
+    {"undo", CLI_FLAG, NULL, "SQL that takes the changes back, the last one first"},
+    {"zero-dates", CLI_VALUE, "text|null", "what becomes of 0000-00-00"},
+    {"invalid-text", CLI_VALUE, "refuse|replace", "bytes that are not of the column's charset"},
+    CLI_LOG_OPTIONS,
+    {0},
+};
 static const cli_option status_options[] = {{"json", CLI_FLAG, NULL, "one JSON object, for machines"}, {0}};
 static const cli_option verify_options[] = {
     {"json", CLI_FLAG, NULL, "one JSON object a difference and a table, for machines"}, {0}};
@@ -55,6 +68,10 @@ const cli_command cli_commands[] = {
     {"tail", "URL", "watch changes live; keeps no state, leaves nothing behind",
      "URL: postgres://user@host/database. A password: PGPASSWORD or ~/.pgpass. Ends with Ctrl-C.", tail_options, 1, 1,
      cli_tail},
+    {"decode", "FILE...", "binlog files of MySQL and MariaDB, offline, to records or SQL",
+     "FILE: binlog.000042, plain, gzip or zstd, several in their order, or - for standard input. Places are where a\n"
+     "transaction begins. Needs no server.",
+     decode_options, 1, 10000, cli_decode},
     {"init", "URL", "write a commented pipeline file for a database to stdout", NULL, NULL, 1, 1, cli_init},
     {"explain", "types URL", "what each column becomes in every format, and in SQLite",
      "Per column: its type at the source, the kind of its values, and what the formats and targets write of them when\n"

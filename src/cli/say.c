@@ -266,3 +266,16 @@ void cli_put_text(FILE *to, const char *text)
         (void)fputc((c < 0x20 && c != '\n') || c == 0x7f ? '?' : c, to);
     }
 }
+
+bool cli_put_scalar(FILE *f, const char *z)
+{
+    (void)fputc('\'', f);
+    for (; *z; z++) {
+        unsigned char c = (unsigned char)*z;
+        if (c < 0x20 || c == 0x7f) return false;
+        if (c == '\'' || (c == '$' && z[1] == '{')) (void)fputc(c, f);
+        (void)fputc(c, f);
+    }
+    (void)fputc('\'', f);
+    return true;
+}

@@ -6,20 +6,6 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A YAML scalar in single quotes; `$${` is `${` itself. False: it holds control characters. */
-static bool quoted(FILE *f, const char *z)
-{
-    (void)fputc('\'', f);
-    for (; *z; z++) {
-        unsigned char c = (unsigned char)*z;
-        if (c < 0x20 || c == 0x7f) return false;
-        if (c == '\'' || (c == '$' && z[1] == '{')) (void)fputc(c, f);
-        (void)fputc(c, f);
-    }
-    (void)fputc('\'', f);
-    return true;
-}
-
 /* The source's type by the URL's scheme. */
 static const char *type_of(const char *url)
 {
@@ -34,7 +20,7 @@ static bool write_list(FILE *f, const char *key, const char **values)
     (void)fprintf(f, "  %s: [", key);
     for (size_t i = 0; fine && values[i]; i++) {
         if (i) (void)fputs(", ", f);
-        fine = quoted(f, values[i]);
+        fine = cli_put_scalar(f, values[i]);
     }
     (void)fputs("]\n", f);
     return fine;
@@ -47,13 +33,13 @@ static bool write_pipeline(FILE *f, const cli_args *a, const char *type)
     bool color = isatty(STDOUT_FILENO) && !(no && *no), fine;
     (void)fprintf(f, "name: tail\nsource:\n  type: %s\n  tail: true\n  snapshot: %s\n  url: ", type,
                   cli_flag(a, "snapshot") ? "initial" : "never");
-    fine = quoted(f, a->words[0]);
+    fine = cli_put_scalar(f, a->words[0]);
     (void)fputc('\n', f);
     fine = fine && write_list(f, "tables", tables);
     free(tables);
     if (publication) {
         (void)fputs("  publication: ", f);
-        fine = fine && quoted(f, publication);
+        fine = fine && cli_put_scalar(f, publication);
         (void)fputc('\n', f);
     }
     (void)fputs("targets:\n  - type: file\n    path: '-'\n    fsync: off\n", f);

@@ -114,6 +114,18 @@ wb_change *wb_batch_ddl(wb_batch *b, wb_ddl_kind kind, const wb_table *before, c
 
 wb_change *wb_batch_at(wb_batch *b, size_t i) { return i < b->nchanges ? &b->changes[i] : NULL; }
 
+void wb_batch_ddl_schema(wb_batch *b, wb_str schema)
+{
+    wb_change *c = wb_batch_last_change(b);
+    if (!c || c->op != WB_DDL || !c->ddl || !c->ddl->sql.len || !schema.len) return;
+    wb_ddl *d = wb_batch_alloc(b, sizeof *d);
+    const char *text = wb_batch_copy(b, schema.ptr, schema.len);
+    if (!d || !text) return; /* the batch knows */
+    *d = *c->ddl;
+    d->schema = (wb_str){text, schema.len};
+    c->ddl = d;
+}
+
 wb_change *wb_batch_last_change(wb_batch *b) { return b->nchanges ? &b->changes[b->nchanges - 1] : NULL; }
 
 wb_txn *wb_batch_txn(wb_batch *b)

@@ -2,9 +2,9 @@
  * Read by config.c, help.c and the command line. */
 #include "core/registry.h"
 
-extern const wb_source wb_source_postgres;
+extern const wb_source wb_source_postgres, wb_source_binlog;
 extern const wb_target wb_target_file, wb_target_sqlite;
-extern const wb_format wb_format_record, wb_format_row, wb_format_pretty;
+extern const wb_format wb_format_record, wb_format_row, wb_format_pretty, wb_format_sql;
 extern const wb_transform wb_transform_filter, wb_transform_mask, wb_transform_rename, wb_transform_route,
     wb_transform_columns, wb_transform_add_columns;
 
@@ -13,9 +13,12 @@ static const wb_plugin *const built_in[] = {
 #ifdef WB_HAVE_POSTGRES
     &wb_source_postgres.head,
 #endif
-    &wb_target_file.head,     &wb_target_sqlite.head,     &wb_format_record.head,         &wb_format_row.head,
-    &wb_format_pretty.head,   &wb_transform_filter.head,  &wb_transform_mask.head,        &wb_transform_rename.head,
-    &wb_transform_route.head, &wb_transform_columns.head, &wb_transform_add_columns.head,
+#ifdef WB_HAVE_MYSQL
+    &wb_source_binlog.head,
+#endif
+    &wb_target_file.head,      &wb_target_sqlite.head,   &wb_format_record.head,     &wb_format_row.head,
+    &wb_format_pretty.head,    &wb_format_sql.head,      &wb_transform_filter.head,  &wb_transform_mask.head,
+    &wb_transform_rename.head, &wb_transform_route.head, &wb_transform_columns.head, &wb_transform_add_columns.head,
 };
 
 /* What people may look for and not find. */
@@ -26,6 +29,9 @@ static const struct {
 } absent[] = {
 #ifndef WB_HAVE_POSTGRES
     {WB_SOURCE, "postgres", "built without postgres: install libpq-dev and build again."},
+#endif
+#ifndef WB_HAVE_MYSQL
+    {WB_SOURCE, "binlog", "built without mysql: install libzstd-dev and zlib1g-dev and build again."},
 #endif
     {WB_SOURCE, "mysql", NOT_YET("source", "mysql")},
     {WB_SOURCE, "mariadb", NOT_YET("source", "mariadb")},

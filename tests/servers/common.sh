@@ -68,11 +68,13 @@ my_start() { # DIR PORT|0 SERVER...
     shift 2
     [ ! -s "$dir/pid" ] || ! kill -0 "$(cat "$dir/pid")" 2>/dev/null || die "already running in $dir"
     [ "$(id -u)" != 0 ] || set -- "$@" --user=root
+    mkdir -p "$dir/tmp"
     for attempt in 1 2 3; do
         [ "$port" != 0 ] && chosen=$port || chosen=$(free_port)
         rm -f "$dir/pid"
         [ ! -f "$dir/log" ] || mv -f "$dir/log" "$dir/log.before"
         "$@" "--port=$chosen" --bind-address=127.0.0.1 "--socket=$dir/sock" "--pid-file=$dir/pid" \
+            "--tmpdir=$dir/tmp" \
             >"$dir/log" 2>&1 </dev/null 9>&- &
         pid=$!
         for i in $(seq 900); do
