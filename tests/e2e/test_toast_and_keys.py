@@ -56,6 +56,37 @@ def test_toasted_key(wb, db):
     assert all(r["record"].get("key") or r.get("before", {}).get("key") for r in records(wb.out))
 
 
+@pytest.mark.parametrize("identity", ["default", "index", "full"])
+def test_a7_what_is_sent_of_long_values_and_long_keys(wb, db, identity):
+    """Identity unchanged, changed, and long itself, by each identity: what the record says, and that the mirror holds all of it."""
+    db.sql("create table m (k text, u text not null, small int, big text, primary key (k)); create unique index m_u on m (u)")
+    db.sql("alter table m alter column k set storage external, alter column u set storage external, alter column big set storage external")
+    db.sql("alter table m replica identity " + {"default": "default", "index": "using index m_u", "full": "full"}[identity])
+    db.sql("insert into m select 'short' || g, 'u' || g, 0, repeat('b', 3000) || g from generate_series(1, 4) g")
+    db.sql("insert into m select repeat('k', 2200) || g, repeat('u', 2300) || g, 0, repeat('b', 3000) || g from generate_series(5, 6) g")
+    wb.write([wb.file_target(), wb.sqlite_target()]).start()
+    wait_mirror(wb, "m")
+    for statement in ("update m set small = 1 where k = 'short1'", "update m set u = 'moved' where k = 'short2'",
+                      "update m set k = 'moved' where k = 'short3'", "update m set big = null where k = 'short4'",
+                      "update m set small = 1 where k like 'kkk%5'", "update m set k = 'moved too', u = 'moved too' where k like 'kkk%6'"):
+        db.sql(statement)
+    wait_mirror(wb, "m")
+    wait_file(wb, "m", key=("u",) if identity == "index" else ("k",))
+    wb.term()
+    got = [r for r in records(wb.out) if r["event_type"] == "UPDATE"]
+    sent = [set(r["record"]) for r in got]
+    whole = {"k", "u", "small", "big"}
+    key = "u" if identity == "index" else "k"
+    if identity == "full":
+        assert sent == [whole] * 6, "what is marked unchanged is in the old row"
+    else:
+        assert sent == [whole - {"big"}] * 3 + [whole, {key, "small"}, whole - {"big"}]
+    assert got[3]["record"]["big"] is None
+    moved = {"index": (1, 5), "default": (2, 5), "full": (2, 5)}[identity]
+    assert [i for i, r in enumerate(got) if "before" in r] == list(moved), "the old key is there when it changed"
+    assert all(got[i]["before"][key] != got[i]["record"][key] for i in moved)
+
+
 def test_d22_key_updates(wb, db):
     """Changed, swapped, shifted by one, back and forth in one transaction; the mirror never refuses."""
     db.sql("create table t (id int primary key deferrable initially deferred, v text); alter table t replica identity full")

@@ -1,0 +1,229 @@
+"""The replication protocol beyond plain rows: prepared transactions, messages, origins, what publications choose."""
+import time
+
+import pytest
+
+from compare import changes, records, same_file, same_mirror, sqlite, wait_file, wait_mirror
+from program import wait_until
+
+pytestmark = pytest.mark.both
+
+
+def kinds(wb, table=None):
+    return [(r["event_type"], r["table_name"]) for r in records(wb.out) if table in (None, r["table_name"])]
+
+
+# ---------------------------------------------------------------- prepared transactions
+
+@pytest.mark.parametrize("rows", [3, 3000], ids=["small", "streamed"])
+def test_prepared_transactions_come_when_they_are_decided(wb, db, rows):
+    db.sql(f"alter role walbrook in database {db.name} set logical_decoding_work_mem = '64kB'")
+    db.sql("create table t (id int primary key, v text)")
+    wb.write([wb.file_target(), wb.sqlite_target()]).start().streaming()
+    for n, name in enumerate(("kept", "undone", "late")):
+        with db.connect() as c:
+            c.autocommit = False
+            c.execute(f"insert into t select g, repeat('{name}', 20) from generate_series({n} * 10000 + 1, {n} * 10000 + {rows}) g")
+            c.execute(f"prepare transaction '{db.name} {name}'")
+            c.commit()
+    db.sql("insert into t values (99999, 'between')")
+    wait_until(lambda: changes(wb.out), 20, "the row", alive=wb)
+    assert [r["record"]["id"] for r in changes(wb.out)] == ["99999"], "nothing of what is not decided"
+    db.sql(f"commit prepared '{db.name} kept'")
+    db.sql(f"rollback prepared '{db.name} undone'")
+    wait_mirror(wb, "t")
+    wb.kill9()
+    db.sql(f"commit prepared '{db.name} late'")
+    wb.until_now()
+    assert same_mirror(db, wb.mirror, "t") and same_file(db, wb.out, "t")
+    assert [r["record"]["id"] for r in changes(wb.out)][1::rows] == ["1", "20001"]
+
+
+def test_slot_with_two_phase_is_refused_by_name(wb, db):
+    db.sql("create table t (id int primary key); create publication p for table t")
+    db.sql(f"select pg_create_logical_replication_slot('two_{db.name}', 'pgoutput', false, true)")
+    wb.write([wb.file_target()], source={"slot": f"two_{db.name}", "publication": "p", "snapshot": "never"})
+    wb.run(code=3)
+    assert "two_phase" in wb.last_log() and f"two_{db.name}" in wb.last_log()
+
+
+# ---------------------------------------------------------------- messages
+
+def test_d8_messages_inside_and_outside_of_transactions(wb, db):
+    """Each once, at its place, over restarts; a message outside of transactions comes even when who wrote it rolls back."""
+    db.sql("create table t (id int primary key)")
+    wb.write([wb.file_target(format_options={"event_id": True}), wb.sqlite_target()], source={"messages": True}).until_now()
+
+    def write():
+        db.transaction("select pg_logical_emit_message(true, 'app', 'in 1')", "insert into t values (1)",
+                       "select pg_logical_emit_message(false, 'app', 'loose 1')", "insert into t values (2)",
+                       "select pg_logical_emit_message(true, 'app', 'in 2')")
+        with db.connect() as c:
+            c.autocommit = False
+            c.execute("insert into t values (50)")
+            c.execute("select pg_logical_emit_message(true, 'app', 'never')")
+            c.execute("select pg_logical_emit_message(false, 'app', 'loose 2')")
+            c.rollback()
+        db.sql("insert into t values (3)")
+        db.sql("select pg_logical_emit_message(false, 'app', E'\\\\xff00'::bytea)")
+        db.sql("insert into t values (4)")
+    write()
+    for _ in range(3):
+        wb.start()
+        time.sleep(0.15)
+        wb.kill9()
+    wb.until_now()
+    wb.until_now()
+    got = [(r["record"].get("content") if r["event_type"] == "MESSAGE" else r["record"]["id"], r["transaction_id"] is None)
+           for r in records(wb.out)]
+    assert got == [("loose 1", True), ("in 1", False), ("1", False), ("2", False), ("in 2", False), ("loose 2", True), ("3", False),
+                   ("/wA=", True), ("4", False)]
+    assert len({r["event_id"] for r in records(wb.out)}) == len(got)
+    loose = next(r for r in records(wb.out) if r["record"].get("content") == "loose 1")
+    assert (loose["schema_name"], loose["table_name"], loose["primary_key"]) == (None, None, "") and loose["record"]["prefix"] == "app"
+    assert abs(int(loose["event_timestamp"]) - time.time()) < 300 and int(loose["position"]) > 0
+
+
+def test_loose_messages_amid_a_streamed_transaction(wb, db):
+    """They do not wait for it, and what was confirmed with them does not lose it."""
+    db.sql(f"alter role walbrook in database {db.name} set logical_decoding_work_mem = '64kB'")
+    db.sql("create table t (id int primary key, v text)")
+    wb.write([wb.file_target(), wb.sqlite_target()], source={"messages": True}).start().streaming()
+    with db.connect() as c:
+        c.autocommit = False
+        for n in range(3):
+            c.execute(f"insert into t select g, repeat('x', 100) from generate_series({n} * 5000 + 1, {n} * 5000 + 3000) g")
+            db.sql(f"select pg_logical_emit_message(false, 'app', 'loose {n}')")
+            db.sql("select pg_logical_emit_message(true, 'app', 'small')")
+            wait_until(lambda: len(records(wb.out)) == 2 * n + 2, 20, "both messages", alive=wb)
+            wait_until(lambda: wb.status()["targets"][0]["lag_bytes"] is not None, 5, "a status")
+            if n == 1:
+                wb.kill9()
+                wb.start().streaming()
+        c.commit()
+    wait_mirror(wb, "t")
+    wait_file(wb, "t")
+    wb.term()
+    assert [r["record"]["content"] for r in records(wb.out)[:6]] == [x for n in range(3) for x in (f"loose {n}", "small")]
+    assert len(records(wb.out)) == 6 + 9000
+
+
+def test_spools_go_with_the_connection(wb, db):
+    """What was streamed and not committed is sent again after a cut: neither lost nor there twice."""
+    db.sql(f"alter role walbrook in database {db.name} set logical_decoding_work_mem = '64kB'")
+    db.sql("create table t (id int primary key, v text)")
+    wb.write([wb.file_target(), wb.sqlite_target()]).start().streaming()
+    a, b = db.connect(), db.connect()
+    for c in (a, b):
+        c.autocommit = False
+    for n in range(4):
+        for k, c in enumerate((a, b)):
+            c.execute("savepoint s")
+            c.execute(f"insert into t select g, repeat('x', 100) from generate_series({k} * 100000 + {n} * 5000 + 1, {k} * 100000 + {n} * 5000 + 2000) g")
+            if n % 2 == k:
+                c.execute("rollback to s")
+        wait_until(lambda: db.one("select sum(stream_count) from pg_stat_replication_slots") or 0 > n, 10, "a streamed block")
+        pid = db.one("select active_pid from pg_replication_slots where database = current_database()")
+        db.sql("select pg_terminate_backend(%s)", pid)
+        wait_until(lambda: db.one("select active_pid from pg_replication_slots where database = current_database()") not in (None, pid), 20,
+                   "another connection", alive=wb)
+    b.commit()
+    a.commit()
+    wait_mirror(wb, "t")
+    wait_file(wb, "t")
+    wb.term()
+    ids = [r["record"]["id"] for r in changes(wb.out)]
+    assert len(ids) == len(set(ids)) == 8000
+    assert not [p for p in wb.state.iterdir() if "spool" in p.name], "they have no name"
+
+
+# ---------------------------------------------------------------- origins
+
+def test_origin_none_leaves_out_what_replication_brought(wb, db):
+    db.sql("create table t (id int primary key, v text)")
+    wb.write([wb.file_target()], source={"origin": "none"})
+    if db.server.version < 16:
+        wb.run(code=3)
+        assert "origin: none needs PostgreSQL 16" in wb.last_log() and wb.check(1).stdout.count("PostgreSQL 16") == 1
+        return
+    wb.start().streaming()
+    origin = f"o_{db.name}"
+    with db.connect() as c:
+        c.execute("select pg_replication_origin_create(%s)", (origin,))
+        c.execute("select pg_replication_origin_session_setup(%s)", (origin,))
+        c.execute("insert into t values (1, 'from elsewhere')")
+        c.execute("update t set v = 'again' where id = 1")
+        c.execute("select pg_replication_origin_session_reset()")
+        c.execute("insert into t values (2, 'here')")
+        c.execute("select pg_replication_origin_drop(%s)", (origin,))
+    wait_until(lambda: changes(wb.out), 20, "the row", alive=wb)
+    wb.until_now if not wb.running() else wb.term()
+    assert [r["record"]["id"] for r in changes(wb.out)] == ["2"]
+
+
+# ---------------------------------------------------------------- what a publication chooses
+
+def test_column_list_and_row_filter_in_snapshot_and_stream(wb, db):
+    db.sql("create table t (id int primary key, region text not null, secret text, n int); alter table t replica identity full")
+    db.sql("create table c (id int primary key, a text, secret text); create table r (id int, region text, v text, primary key (id, region))")
+    db.sql("insert into c values (1, 'a', 's'); insert into r values (1, 'eu', 'x'), (2, 'us', 'x'), (3, 'eu', 'x')")
+    db.sql("create publication p for table c (id, a), r where (region = 'eu')")
+    wb.write([wb.file_target(), wb.sqlite_target()], source={"publication": "p"}).start().streaming()
+    db.sql("insert into c values (2, 'b', 's'); update c set secret = 't'; update c set a = 'z' where id = 1; delete from c where id = 2")
+    db.sql("insert into r values (4, 'us', 'y'), (5, 'eu', 'y'); update r set v = 'changed'")
+    db.sql("update r set region = 'eu' where id = 2")  # comes into the filter
+    db.sql("update r set region = 'us' where id = 3")  # leaves it
+    db.sql("update r set region = 'ap' where id = 4")  # never was in it
+    wait_until(lambda: kinds(wb, "r")[-1:] == [("DELETE", "r")], 20, "the row that left", alive=wb)
+    wb.term()
+    assert kinds(wb, "r") == [("READ", "r"), ("READ", "r"), ("INSERT", "r"), ("UPDATE", "r"), ("UPDATE", "r"), ("UPDATE", "r"), ("INSERT", "r"),
+                              ("DELETE", "r")]
+    assert all("secret" not in r["record"] for r in records(wb.out))
+    assert [r["record"]["a"] for r in changes(wb.out, "c") if r["event_type"] != "DELETE"] == ["a", "b", "a", "b", "z"]
+    mirror = sqlite(wb.mirror)
+    assert mirror.execute("select id, region, v from r order by 1").fetchall() == [(1, "eu", "changed"), (2, "eu", "changed"), (5, "eu", "changed")]
+    assert mirror.execute("select * from c").fetchall() == [(1, "z")]
+
+
+@pytest.mark.parametrize("root", [True, False], ids=["root", "leaves"])
+def test_partitions_under_either_name(wb, db, root):
+    """Moves between partitions, a partition made later, a row filter and a truncate, by root or by leaf: snapshot and stream agree."""
+    db.sql("create table p (id int, k int, v text, primary key (id, k)) partition by range (k)")
+    db.sql("create table p1 partition of p for values from (0) to (10); create table p2 partition of p for values from (10) to (20)")
+    db.sql("insert into p values (1, 1, 'x'), (2, 11, 'y')")
+    db.sql(f"create publication pub for table p with (publish_via_partition_root = {root})")
+    wb.write([wb.file_target(), wb.sqlite_target()], source={"publication": "pub"}).start().streaming()
+    db.sql("insert into p values (3, 3, 'z')")
+    db.sql("update p set k = 12 where id = 1")
+    db.sql("create table p3 partition of p for values from (20) to (30); insert into p values (4, 25, 'w')")
+    db.sql("truncate p" if root else "truncate p1")  # of one partition the server tells nothing under the root's name
+    db.sql("insert into p values (5, 5, 'v'), (6, 16, 'u'); update p set v = 'last'")
+    tables = ["p"] if root else ["p1", "p2", "p3"]
+    wait_mirror(wb, *tables)
+    wb.term()
+    assert same_file(db, wb.out, *(tables if not root else []), key=("id", "k"))
+    assert {t for _, t in kinds(wb)} == set(tables)
+    moved = [(r["event_type"], r["table_name"], r["record"]["k"]) for r in changes(wb.out) if r["record"] and r["record"]["id"] == "1"][1:3]
+    if root:
+        assert moved == [("DELETE", "p", "1"), ("INSERT", "p", "12")]
+        assert not [k for k in kinds(wb) if k[0] in ("CREATE", "ALTER")], "a new partition is no new table"
+    else:
+        assert moved == [("DELETE", "p1", "1"), ("INSERT", "p2", "12")]
+        assert [k for k in kinds(wb) if k[0] == "CREATE"] == [("CREATE", "p3")]
+
+
+def test_stored_generated_columns(wb, db):
+    db.sql("create table t (id int primary key, a int, twice int generated always as (a * 2) stored)")
+    db.sql("insert into t (id, a) values (1, 1)")
+    wb.write([wb.file_target(), wb.sqlite_target()], source={"generated_columns": "stored"})
+    if db.server.version < 18:
+        wb.run(code=3)
+        assert "generated_columns: stored needs PostgreSQL 18" in wb.last_log()
+        return
+    wb.start().streaming()
+    db.sql("insert into t (id, a) values (2, 2); update t set a = 5 where id = 1")
+    wait_mirror(wb, "t")
+    wb.term()
+    assert same_file(db, wb.out, "t")
+    assert [r["record"]["twice"] for r in changes(wb.out)] == ["2", "4", "10"]
+    assert not [r for r in records(wb.out) if r["event_type"] == "ALTER"]
