@@ -182,6 +182,24 @@ static void test_stands_in_order(void **state)
     assert_int_equal(wb_stand_compare(NULL, (wb_stand){{"x", 1}, 0}, (wb_stand){{NULL, 0}, 4}), 1);
 }
 
+static int by_bytes(wb_pos a, wb_pos b)
+{
+    int order = memcmp(a.ptr, b.ptr, WB_MIN(a.len, b.len));
+    return (order > 0) - (order < 0);
+}
+
+/* A stand is a position first, and only at the same position a number of changes. */
+static void test_d24_position_comes_before_ordinal(void **state)
+{
+    WB_UNUSED(state);
+    static const wb_stand early = {{"0001", 4}, 900}, late = {{"0002", 4}, 1}, later = {{"0002", 4}, 2};
+    assert_int_equal(wb_stand_compare(by_bytes, early, late), -1);
+    assert_int_equal(wb_stand_compare(by_bytes, late, early), 1);
+    assert_int_equal(wb_stand_compare(by_bytes, late, later), -1);
+    assert_int_equal(wb_stand_compare(by_bytes, later, late), 1);
+    assert_int_equal(wb_stand_compare(by_bytes, late, late), 0);
+}
+
 static int setup(void **state)
 {
     WB_UNUSED(state);
@@ -208,6 +226,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_one_process_at_a_time, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_later_start_fences_the_earlier, setup, teardown),
         cmocka_unit_test(test_stands_in_order),
+        cmocka_unit_test(test_d24_position_comes_before_ordinal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
