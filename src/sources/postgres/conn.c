@@ -5,7 +5,8 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
-#include <time.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "classify.h"
@@ -461,11 +462,29 @@ bool pg_link_dead(const pg_link *l) { return !l->pg || PQstatus(l->pg) == CONNEC
 
 /* ---------------------------------------------------------------- asking */
 
+typedef struct cancelling { /* of two threads; the last one frees it */
+    PGcancel *c;
+    int done; /* eventfd */
+    atomic_int users;
+} cancelling;
+
+static void leave(cancelling *k)
+{
+    if (atomic_fetch_sub(&k->users, 1) > 1) return;
+    PQfreeCancel(k->c);
+    if (k->done >= 0) close(k->done);
+    free(k);
+}
+
 static void *cancel_main(void *arg)
 {
+    cancelling *k = arg;
     char text[256];
-    (void)PQcancel(arg, text, (int)sizeof text);
-    PQfreeCancel(arg);
+    uint64_t one = 1;
+    (void)PQcancel(k->c, text, (int)sizeof text);
+    ssize_t n = write(k->done, &one, sizeof one);
+    WB_UNUSED(n); /* nobody may wait any more */
+    leave(k);
     return NULL;
 }
 
@@ -473,20 +492,24 @@ static void *cancel_main(void *arg)
  * gets a thread of its own and half a second; after that the thread is left to itself. */
 static void cancel(pg_link *l)
 {
-    enum { WAIT_NS = 500000000 };
+    enum { WAIT_MS = 500 };
     pthread_t t;
-    struct timespec until;
-    PGcancel *c = PQgetCancel(l->pg);
-    if (!c) return;
-    if (pthread_create(&t, NULL, cancel_main, c) != 0) {
-        PQfreeCancel(c);
+    cancelling *k = calloc(1, sizeof *k);
+    if (!k) return;
+    k->c = PQgetCancel(l->pg);
+    k->done = eventfd(0, EFD_CLOEXEC);
+    atomic_init(&k->users, 2);
+    if (!k->c || k->done < 0 || pthread_create(&t, NULL, cancel_main, k) != 0) {
+        atomic_store(&k->users, 1);
+        leave(k);
         return;
     }
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += WAIT_NS;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
-    if (pthread_clockjoin_np(t, NULL, CLOCK_MONOTONIC, &until) != 0) pthread_detach(t);
+    struct pollfd fd = {k->done, POLLIN, 0};
+    if (poll(&fd, 1, WAIT_MS) > 0)
+        pthread_join(t, NULL);
+    else
+        pthread_detach(t);
+    leave(k);
 }
 
 /* Until a result can be had without waiting. */
