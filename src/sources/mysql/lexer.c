@@ -33,10 +33,12 @@ static void skip_comment(my_lex *l)
     l->p = close ? close + 2 : l->end;
 }
 
-/* At an executable comment, "/" "*!50000 ...": its content counts, unless the version is one that nobody has. */
+/* At an executable comment, "/" "*!50000 ...": its content counts, unless the version is one that nobody has. From some
+ * version on it depends on the server, which is told apart by its flavor only. */
 static void open_comment(my_lex *l, size_t head)
 {
     enum { NOBODY = 200000 };
+    unsigned all_run = head == 4 ? 100500 : l->flavor == MY_MYSQL ? 80000 : 50700;
     const char *start = l->p;
     unsigned version = 0, digits = 0;
     l->p += head;
@@ -44,12 +46,12 @@ static void open_comment(my_lex *l, size_t head)
         version = version * 10 + (unsigned)(*l->p++ - '0');
         digits++;
     }
-    if (digits >= 5 && version >= 50700) l->unsure = true; /* some servers run it, some don't */
     if (version == 99999 || version >= NOBODY) {
         l->p = start;
         skip_comment(l);
         return;
     }
+    if (version > all_run) l->unsure = true;
     l->inside = true;
 }
 

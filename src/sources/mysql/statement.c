@@ -368,6 +368,7 @@ static void read_dml(reader *r, const char *verb)
         }
         name = IS("into") || IS("from") || IS("join") || IS("table") || IS("using");
         if (!at_end(r)) my_lex_next(&r->lex);
+        if (name) TAKE("table"); /* LOAD DATA … INTO TABLE t */
         if (r->lex.a->failed) return;
     }
 }
