@@ -118,6 +118,7 @@ WB_API void wb_table_unref(const wb_table *t);
 /* ---------------------------------------------------------------- positions and stands */
 
 /* A place in the source's log: opaque bytes; len 0 = none yet. Only its source can say more. */
+enum { WB_POS_MAX = 65536 }; /* no source makes longer ones */
 typedef struct wb_pos {
     const void *ptr;
     size_t len;

@@ -175,7 +175,7 @@ typedef struct wb_source {
     /* Where one is who was at `a` and got what ends at `b`; NULL slot: at b. For positions of several counters; pure.
      */
     void (*join)(wb_pos a, wb_pos b, void *out, size_t cap, size_t *len);
-    int64_t (*distance)(wb_pos from, wb_pos to); /* bytes of log between, for lag; may be NULL; pure */
+    int64_t (*distance)(wb_pos from, wb_pos to); /* bytes of log between, for lag; -1: not known; may be NULL; pure */
     /* Where the log ends now (own short connection; needs no open). */
     wb_code (*tip)(void *ctx, wb_host *h, void *out, size_t cap, size_t *len, wb_error *err);
     size_t (*render)(wb_pos pos, char *out, size_t cap); /* text for people; returns its length       */

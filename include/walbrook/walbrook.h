@@ -62,6 +62,8 @@ WB_API wb_code wb_pipeline_drop(wb_pipeline *p, void (*say)(void *arg, const cha
  * target may lack changes, since nothing runs that brings them. Reads at both ends; needs room for a copy in the state folder. */
 WB_API wb_code wb_pipeline_verify(wb_pipeline *p, void (*each)(void *arg, const wb_difference *d), void *arg,
                                   bool *behind, wb_error *err);
+/* The source that a URL's scheme names: "postgres", "mysql"; NULL: none. */
+WB_API const char *wb_source_of_url(const char *url);
 /* A commented pipeline file for the database at `url`, through `put`. */
 WB_API wb_code wb_suggest(const char *url, void (*put)(void *arg, const char *text), void *arg, wb_error *err);
 

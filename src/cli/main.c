@@ -66,8 +66,8 @@ const cli_command cli_commands[] = {
      "mirror in the state folder.",
      verify_options, 1, 1, cli_verify},
     {"tail", "URL", "watch changes live; keeps no state, leaves nothing behind",
-     "URL: postgres://user@host/database. A password: PGPASSWORD or ~/.pgpass. Ends with Ctrl-C.", tail_options, 1, 1,
-     cli_tail},
+     "URL: postgres://user@host/database, mysql://user@host/database. A password: PGPASSWORD, ~/.pgpass; MYSQL_PWD.",
+     tail_options, 1, 1, cli_tail},
     {"decode", "FILE...", "binlog files of MySQL and MariaDB, offline, to records or SQL",
      "FILE: binlog.000042, plain, gzip or zstd, several in their order, or - for standard input. Places are where a\n"
      "transaction begins. Needs no server.",

@@ -1,17 +1,10 @@
 /* tail.c: `walbrook tail URL`: changes as they happen, on stdout. A pipeline made here, without state: a temporary
- * slot, and nothing left behind. */
+ * slot at PostgreSQL, the log's end at MySQL, and nothing left behind. */
 #include "cli/cli.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-/* The source's type by the URL's scheme. */
-static const char *type_of(const char *url)
-{
-    if (strncmp(url, "postgres://", 11) == 0 || strncmp(url, "postgresql://", 13) == 0) return "postgres";
-    return NULL;
-}
 
 static bool write_list(FILE *f, const char *key, const char **values)
 {
@@ -52,8 +45,8 @@ static bool write_pipeline(FILE *f, const cli_args *a, const char *type)
 
 int cli_tail(const cli_args *a)
 {
-    const char *type = type_of(a->words[0]);
-    if (!type) return cli_usage_error("tail needs a URL that begins with postgres://");
+    const char *type = wb_source_of_url(a->words[0]);
+    if (!type) return cli_usage_error("tail needs a URL that begins with postgres://, mysql:// or mariadb://");
     int code = cli_say_open(a, WB_LOG_WARN);
     if (code != EXIT_FINE) return code;
     char *text = NULL;

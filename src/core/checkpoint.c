@@ -7,7 +7,7 @@
 static bool meet_all(wb_pipeline *p, wb_target_state *const *saved, wb_kept *out)
 {
     const wb_source *s = wb_pipeline_source(p);
-    uint8_t buffer[8192];
+    uint8_t buffer[WB_POS_MAX];
     for (size_t i = 0; i < p->nlanes; i++) {
         wb_stand c = wb_kept_stand(&saved[i]->checkpoint);
         if (!c.pos.len) return false;

@@ -17,13 +17,25 @@ static void put_scalar(wb_out *y, const char *text)
 }
 
 /* The URL's scheme names the source. */
+const char *wb_source_of_url(const char *url)
+{
+    static const struct {
+        const char *scheme, *source;
+    } known[] = {
+        {"postgres://", "postgres"}, {"postgresql://", "postgres"}, {"mysql://", "mysql"}, {"mariadb://", "mysql"}};
+    for (size_t i = 0; i < WB_COUNT(known); i++)
+        if (strncmp(url, known[i].scheme, strlen(known[i].scheme)) == 0) return known[i].source;
+    return NULL;
+}
+
 static const wb_source *source_of(const char *url, wb_error *err)
 {
-    const wb_source *s = NULL;
-    if (strncmp(url, "postgres://", 11) == 0 || strncmp(url, "postgresql://", 13) == 0) s = wb_find_source("postgres");
+    const char *name = wb_source_of_url(url);
+    const wb_source *s = name ? wb_find_source(name) : NULL;
     if (s) return s;
     wb_fail(err, WB_E_CONFIG, WB_NEVER, "no source for this URL");
-    wb_hint(err, "A URL begins with postgres:// here.");
+    wb_hint(err, "%s",
+            name ? wb_plugin_absent(WB_SOURCE, name) : "A URL begins with postgres://, mysql:// or mariadb:// here.");
     return NULL;
 }
 

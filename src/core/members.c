@@ -83,7 +83,7 @@ static wb_code read_roll(wb_pipeline *p, roll *r, const wb_run_options *o, wb_er
 static wb_code start_now(wb_pipeline *p, wb_lane *l, wb_error *err)
 {
     const wb_source *s = wb_pipeline_source(p);
-    uint8_t pos[1024];
+    uint8_t pos[WB_POS_MAX];
     size_t n = 0;
     wb_code rc = s->tip(p->config->source_ctx, &p->host, pos, sizeof pos, &n, err);
     if (rc == WB_OK && !wb_keep(&l->known.checkpoint, (wb_stand){{pos, n}, 0}))

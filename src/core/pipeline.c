@@ -27,7 +27,7 @@ static wb_code open_transforms(wb_pipeline *p, wb_error *err)
 static wb_code take_tip(wb_pipeline *p, wb_error *err)
 {
     const wb_source *s = wb_pipeline_source(p);
-    uint8_t pos[1024];
+    uint8_t pos[WB_POS_MAX];
     size_t n = 0;
     if (!s->tip) return wb_fail(err, WB_E_UNSUPPORTED, WB_NEVER, "this source cannot say where its log ends");
     wb_code rc = s->tip(p->config->source_ctx, &p->host, pos, sizeof pos, &n, err);

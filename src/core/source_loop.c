@@ -55,7 +55,7 @@ static wb_code where_to_open(loop *o, wb_resume *r, wb_kept *keep, wb_error *err
             continue;
         }
         wb_stand both = s;
-        uint8_t buffer[8192];
+        uint8_t buffer[WB_POS_MAX];
         if (keep->len) {
             size_t n = 0;
             o->source->meet(wb_kept_stand(keep).pos, s.pos, buffer, sizeof buffer, &n);

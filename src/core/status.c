@@ -98,7 +98,7 @@ static int64_t behind_bytes(const wb_source *s, wb_pos have, wb_pos end)
 {
     if (!have.len || !end.len || !s->distance) return -1;
     int64_t d = s->distance(have, end);
-    return d > 0 ? d : 0;
+    return d;
 }
 
 /* ---------------------------------------------------------------- a running pipeline */
@@ -259,16 +259,43 @@ static void put_saved(void *arg, const wb_target_state *t)
     free(facts);
 }
 
+typedef struct meeting {
+    const wb_source *s;
+    wb_kept all; /* the latest position that every target has */
+    bool none;   /* one has nothing */
+} meeting;
+
+static void meet_saved(void *arg, const wb_target_state *t)
+{
+    meeting *m = arg;
+    uint8_t buffer[WB_POS_MAX];
+    wb_stand stand = wb_kept_stand(&t->checkpoint);
+    size_t n = 0;
+    if (!stand.pos.len || m->none) {
+        m->none = true;
+        return;
+    }
+    stand.ordinal = 0;
+    if (m->all.len) {
+        m->s->meet(wb_kept_stand(&m->all).pos, stand.pos, buffer, sizeof buffer, &n);
+        stand.pos = (wb_pos){buffer, n};
+    }
+    if (!wb_keep(&m->all, stand)) m->none = true;
+}
+
 static void put_at_rest(wb_pipeline *p, wb_state *state, wb_out *o)
 {
     wb_host h;
     wb_error err = {0}, ignored = {0};
     wb_kept end = {0};
     char *facts = NULL;
+    meeting m = {.s = wb_pipeline_source(p)};
+    if (state) (void)!wb_state_load_targets(state, meet_saved, &m, &ignored);
     if (wb_host_init(&h, p, NULL, "source", &err) == WB_OK) {
         wb_state *before = p->state;
         p->state = state;
-        facts = wb_ask_server(p, &h, (wb_pos){NULL, 0}, &end, NULL, &err);
+        wb_pos settled = m.none ? (wb_pos){NULL, 0} : wb_kept_stand(&m.all).pos;
+        facts = wb_ask_server(p, &h, settled, &end, NULL, &err);
         p->state = before;
         wb_host_fini(&h);
     }
@@ -291,6 +318,7 @@ static void put_at_rest(wb_pipeline *p, wb_state *state, wb_out *o)
     wb_out_z(o, "]}\n");
     free(facts);
     wb_kept_fini(&end);
+    wb_kept_fini(&m.all);
 }
 
 char *wb_pipeline_status(wb_pipeline *p, wb_error *err)

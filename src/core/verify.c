@@ -232,7 +232,7 @@ static wb_code have_reached(wb_pipeline *p, wb_pos tip, bool *yes, wb_error *err
  */
 static wb_code catch_up(wb_pipeline *p, bool running, bool *yes, wb_error *err)
 {
-    uint8_t pos[1024];
+    uint8_t pos[WB_POS_MAX];
     size_t n = 0;
     const wb_source *s = wb_pipeline_source(p);
     if (!s->tip || !s->compare)

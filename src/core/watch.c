@@ -45,7 +45,7 @@ char *wb_ask_server(wb_pipeline *p, wb_host *h, wb_pos settled, wb_kept *end, in
     wb_facts facts = {take_text, take_number, &c};
     wb_code rc = s->status ? s->status(p->config->source_ctx, h, settled, &facts, err) : WB_OK;
     if (rc == WB_OK && end && c.position[0] && s->parse) {
-        uint8_t pos[1024];
+        uint8_t pos[WB_POS_MAX];
         size_t n = 0;
         wb_error ignored = {0};
         if (s->parse(wb_str_of(c.position), pos, sizeof pos, &n, &ignored) == WB_OK)

@@ -89,7 +89,11 @@ int pg_pos_compare(wb_pos a, wb_pos b)
     return log == 0 ? turns : 2;
 }
 
-int64_t pg_pos_distance(wb_pos from, wb_pos to) { return (int64_t)(pg_pos_lsn(to) - pg_pos_lsn(from)); }
+int64_t pg_pos_distance(wb_pos from, wb_pos to)
+{
+    pg_lsn a = pg_pos_lsn(from), b = pg_pos_lsn(to);
+    return b > a ? (int64_t)(b - a) : 0;
+}
 
 static void put(pg_lsn lsn, uint64_t seq, void *out, size_t cap, size_t *len)
 {
