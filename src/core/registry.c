@@ -2,7 +2,7 @@
  * Read by config.c, help.c and the command line. */
 #include "core/registry.h"
 
-extern const wb_source wb_source_postgres, wb_source_binlog;
+extern const wb_source wb_source_postgres, wb_source_mysql, wb_source_binlog;
 extern const wb_target wb_target_file, wb_target_sqlite;
 extern const wb_format wb_format_record, wb_format_row, wb_format_pretty, wb_format_sql;
 extern const wb_transform wb_transform_filter, wb_transform_mask, wb_transform_rename, wb_transform_route,
@@ -14,7 +14,7 @@ static const wb_plugin *const built_in[] = {
     &wb_source_postgres.head,
 #endif
 #ifdef WB_HAVE_MYSQL
-    &wb_source_binlog.head,
+    &wb_source_mysql.head,     &wb_source_binlog.head,
 #endif
     &wb_target_file.head,      &wb_target_sqlite.head,   &wb_format_record.head,     &wb_format_row.head,
     &wb_format_pretty.head,    &wb_format_sql.head,      &wb_transform_filter.head,  &wb_transform_mask.head,
@@ -31,10 +31,10 @@ static const struct {
     {WB_SOURCE, "postgres", "built without postgres: install libpq-dev and build again."},
 #endif
 #ifndef WB_HAVE_MYSQL
-    {WB_SOURCE, "binlog", "built without mysql: install libzstd-dev and zlib1g-dev and build again."},
+    {WB_SOURCE, "binlog", "built without mysql: install libmariadb-dev, libzstd-dev and zlib1g-dev and build again."},
+    {WB_SOURCE, "mysql", "built without mysql: install libmariadb-dev, libzstd-dev and zlib1g-dev and build again."},
 #endif
-    {WB_SOURCE, "mysql", NOT_YET("source", "mysql")},
-    {WB_SOURCE, "mariadb", NOT_YET("source", "mariadb")},
+    {WB_SOURCE, "mariadb", "MariaDB is read by the source mysql: write type: mysql."},
     {WB_SOURCE, "mongodb", NOT_YET("source", "mongodb")},
     {WB_SOURCE, "kafka", NOT_YET("source", "kafka")},
     {WB_SOURCE, "file", NOT_YET("source", "file")},

@@ -261,7 +261,7 @@ static const struct mistake {
     {"source:\n  type: [a]\n" TGT, "t.yaml:2", "one word", ""},
     {"source:\n  type: demo_sourec\n" TGT, "t.yaml:2", "no source \"demo_sourec\"", "\"demo_source\""},
     {"source:\n  type: xyz\n" TGT, "t.yaml:2", "no source \"xyz\"", "walbrook help source"},
-    {"source:\n  type: mysql\n" TGT, "t.yaml:2", "does not have source mysql", ""},
+    {"source:\n  type: mongodb\n" TGT, "t.yaml:2", "does not have source mongodb", ""},
     {"source: {type: demo_source}\n" TGT, "t.yaml:1", "url", ""},
     {"source:\n  type: demo_source\n  url: x\n  tabels: [a]\n" TGT, "t.yaml:4", "tabels", "`tables`"},
     {"source:\n  type: demo_source\n  url: x\n  snapshot: inital\n" TGT, "t.yaml:4", "snapshot", "`initial`"},

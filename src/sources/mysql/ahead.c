@@ -1,0 +1,124 @@
+/* ahead.c: which tables are changed between our place in the log and its present end. information_schema tells how a
+ * table is now; that is how it was then only if nothing changed it in between. Source thread, on a connection of its
+ * own. */
+#include "my.h"
+
+#include "ahead.h"
+
+typedef struct scan {
+    my_ahead *out;
+    my_decoder *decoder;
+    wb_batch *lent; /* the stream's, if it has one: nothing is put into it */
+} scan;
+
+static bool nobody(void *arg, wb_str schema, wb_str table)
+{
+    WB_UNUSED(arg);
+    WB_UNUSED(schema);
+    WB_UNUSED(table);
+    return false; /* no rows */
+}
+
+static bool add(my_ahead *a, wb_str schema, wb_str name)
+{
+    if (a->n == a->cap) {
+        size_t cap = a->cap ? a->cap * 2 : 16;
+        my_ahead_table *bigger = realloc(a->tables, cap * sizeof *bigger);
+        if (!bigger) return false;
+        a->tables = bigger;
+        a->cap = cap;
+    }
+    my_ahead_table *t = &a->tables[a->n];
+    t->schema = (wb_str){wb_arena_strndup(&a->arena, schema.len ? schema.ptr : "", schema.len), schema.len};
+    t->name = (wb_str){wb_arena_strndup(&a->arena, name.len ? name.ptr : "", name.len), name.len};
+    a->n++;
+    return !a->arena.failed;
+}
+
+static bool note(my_ahead *a, const my_statement *st)
+{
+    bool fine = true;
+    if (st->temporary || st->kind == MY_ST_TRUNCATE) return true;
+    if (st->unsure) a->all = true;
+    if (st->kind == MY_ST_DROP_SCHEMA) return add(a, st->ntables ? st->tables[0].schema : st->name, (wb_str){"", 0});
+    for (uint32_t i = 0; i < st->ntables && fine; i++) {
+        fine = add(a, st->tables[i].schema, st->tables[i].name);
+        if (fine && st->tables[i].to_name.len) fine = add(a, st->tables[i].to_schema, st->tables[i].to_name);
+    }
+    return fine;
+}
+
+/* The steps of one group: only its statements count. */
+static wb_code look_through(scan *x, wb_error *err)
+{
+    wb_batch *none = x->lent ? x->lent : wb_host_take(x->out->host, 0);
+    wb_code code = none ? WB_OK : WB_AGAIN;
+    for (bool more = code == WB_OK; more && code == WB_OK;) {
+        my_event ev = {.kind = MY_EV_NOTHING};
+        code = my_decoder_next(x->decoder, none, 0, &ev, err);
+        if (code == WB_OK && ev.kind == MY_EV_DDL && !note(x->out, &ev.statement)) code = my_nomem(err);
+        more = ev.kind != MY_EV_COMMIT;
+    }
+    if (none && !x->lent) wb_host_drop(x->out->host, none);
+    if (code == WB_AGAIN)
+        code = wb_fail(err, WB_E_LIMIT, WB_RECONNECT, "There is no memory budget to look ahead in the log.");
+    return code;
+}
+
+static wb_code read_all(scan *x, my_link *l, wb_error *err)
+{
+    for (;;) {
+        const uint8_t *p;
+        size_t n;
+        my_event ev = {.kind = MY_EV_NOTHING};
+        wb_code code = my_dump_read(l, &p, &n, err);
+        if (code == WB_AGAIN) return WB_OK;
+        if (code == WB_OK) code = my_decoder_feed(x->decoder, p, n, &ev, err);
+        if (code == WB_OK && ev.kind == MY_EV_GROUP) code = look_through(x, err);
+        if (code == WB_OK && my_link_stopped(l)) code = my_fail_stopped(err);
+        if (code != WB_OK) return code;
+    }
+}
+
+wb_code my_ahead_scan(my_source *s, wb_pos from, my_ahead *out, wb_error *err)
+{
+    const my_hooks hooks = {.arg = s, .wanted = nobody, .spool_write = my_spool_write, .spool_read = my_spool_read};
+    const my_options options = {.max_row = (size_t)wb_host_max_row(s->host),
+                                .partial_start = true,
+                                .unknown_xa = MY_UNKNOWN_SKIP,
+                                .unknown_engine = MY_UNKNOWN_SKIP};
+    my_link l = {.my = NULL};
+    my_pos p;
+    int spool = s->spool; /* a file of its own meanwhile: the stream's may be in use */
+    s->spool = 0;
+    *out = (my_ahead){.host = s->host};
+    wb_arena_init(&out->arena, 4096, 0);
+    scan x = {.out = out, .decoder = my_decoder_new(&hooks, &options), .lent = s->batch};
+    wb_code code = x.decoder && my_pos_read(from, &p) ? WB_OK : my_nomem(err);
+    if (code == WB_OK) code = my_link_open(&l, s, s->host, true, err);
+    if (code == WB_OK) code = my_dump_start(s, &l, from, true, err);
+    if (code == WB_OK) {
+        my_decoder_start(x.decoder, p.has_file ? p.log : (wb_str){"", 0}, p.has_set ? 0 : p.offset, false);
+        code = read_all(&x, &l, err);
+    }
+    my_link_close(&l);
+    my_decoder_free(x.decoder);
+    my_spool_close(s);
+    s->spool = spool;
+    return code;
+}
+
+bool my_ahead_touches(const my_ahead *a, wb_str schema, wb_str name)
+{
+    for (size_t i = 0; i < a->n; i++)
+        if (wb_str_eq(a->tables[i].schema, schema) && (!a->tables[i].name.len || wb_str_eq(a->tables[i].name, name)))
+            return true;
+    return a->all;
+}
+
+void my_ahead_free(my_ahead *a)
+{
+    wb_arena_fini(&a->arena);
+    free(a->tables);
+    *a = (my_ahead){.n = 0};
+}

@@ -1,0 +1,185 @@
+/* catalog.c: which tables there are, which of them are wanted, and the columns of one, from information_schema. Names
+ * are compared as the server writes them. */
+#include "my.h"
+
+#include <stdio.h>
+#include <strings.h>
+
+#include "base/options.h"
+
+bool my_is_system(wb_str schema)
+{
+    static const char *const names[] = {"mysql", "sys", "information_schema", "performance_schema", NULL};
+    for (size_t i = 0; names[i]; i++)
+        if (schema.len == strlen(names[i]) && strncasecmp(schema.ptr, names[i], schema.len) == 0) return true;
+    return false;
+}
+
+wb_code my_patterns_of(const my_source *s, wb_arena *a, wb_patterns **out, wb_error *err)
+{
+    my_url u;
+    wb_list list = s->table_list;
+    const char *one;
+    wb_code code = my_url_parse(s->url, a, &u, err);
+    if (code == WB_OK && !list.n && u.database) { /* the url names a database: its tables */
+        wb_out text = {0};
+        wb_out_byte(&text, '"');
+        for (const char *p = u.database; *p; p++) {
+            if (*p == '"') wb_out_byte(&text, '"');
+            wb_out_byte(&text, *p);
+        }
+        wb_out_z(&text, "\".*");
+        one = wb_arena_strndup(a, text.p ? text.p : "", text.len);
+        if (text.failed) code = my_nomem(err);
+        wb_out_fini(&text);
+        list = (wb_list){1, &one};
+        if (code == WB_OK) code = wb_patterns_new(&list, a, out, err);
+    } else if (code == WB_OK) {
+        code = wb_patterns_new(&list, a, out, err);
+    }
+    if (code == WB_OK && wb_patterns_parts(*out) > 2) {
+        wb_fail(err, WB_E_CONFIG, WB_NEVER, "A pattern in `tables` has three parts.");
+        wb_hint(err, "Tables are database.table.");
+        return WB_E_CONFIG;
+    }
+    return code;
+}
+
+/* ---------------------------------------------------------------- tables */
+
+static size_t first_unmatched(const my_catalog *c, const wb_patterns *p)
+{
+    bool negative;
+    for (size_t k = 0; p && wb_patterns_text(p, k, &negative); k++) {
+        bool any = negative;
+        for (size_t i = 0; i < c->n && !any; i++)
+            any = wb_patterns_match_one(p, k, c->tables[i].schema, c->tables[i].name);
+        if (!any) return k + 1;
+    }
+    return 0;
+}
+
+wb_code my_catalog_load(my_link *l, const wb_patterns *patterns, my_catalog *out, wb_error *err)
+{
+    static const char sql[] =
+        "SELECT t.TABLE_SCHEMA, t.TABLE_NAME, t.TABLE_ROWS, t.ENGINE, e.TRANSACTIONS FROM information_schema.TABLES t"
+        " LEFT JOIN information_schema.ENGINES e ON e.ENGINE = t.ENGINE"
+        " WHERE t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') AND t.TABLE_SCHEMA NOT IN"
+        " ('mysql', 'sys', 'information_schema', 'performance_schema') ORDER BY t.TABLE_SCHEMA, t.TABLE_NAME";
+    MYSQL_RES *res;
+    *out = (my_catalog){.n = 0};
+    wb_arena_init(&out->arena, 16 * 1024, 0);
+    wb_code code = my_query(l, "for its tables", sql, &res, err);
+    if (code != WB_OK) return code;
+    size_t rows = (size_t)mysql_num_rows(res);
+    out->tables = wb_arena_zalloc(&out->arena, (rows + 1) * sizeof *out->tables);
+    for (MYSQL_ROW row; out->tables && (row = mysql_fetch_row(res));) {
+        my_table *t = &out->tables[out->n];
+        int64_t count;
+        if (!row[0] || !row[1]) continue;
+        t->schema = wb_str_of(wb_arena_strdup(&out->arena, row[0]));
+        t->name = wb_str_of(wb_arena_strdup(&out->arena, row[1]));
+        t->rows = row[2] && wb_parse_int(row[2], &count, NULL) == WB_OK ? count : -1;
+        t->transactional = row[4] && strcasecmp(row[4], "YES") == 0;
+        t->wanted = wb_patterns_match(patterns, t->schema, t->name);
+        out->nwanted += t->wanted;
+        out->n++;
+    }
+    mysql_free_result(res);
+    if (!out->tables || out->arena.failed) return my_nomem(err);
+    out->unmatched = first_unmatched(out, patterns);
+    return WB_OK;
+}
+
+void my_catalog_free(my_catalog *c)
+{
+    wb_arena_fini(&c->arena);
+    memset(c, 0, sizeof *c);
+}
+
+/* ---------------------------------------------------------------- columns */
+
+static void put_where(wb_out *sql, wb_str schema, wb_str name)
+{
+    wb_out_z(sql, " WHERE TABLE_SCHEMA = ");
+    my_put_literal(sql, schema);
+    wb_out_z(sql, " AND TABLE_NAME = ");
+    my_put_literal(sql, name);
+}
+
+static wb_str copy(wb_arena *a, const char *z) { return z ? wb_str_of(wb_arena_strdup(a, z)) : (wb_str){"", 0}; }
+
+static wb_code load_columns(my_link *l, wb_str schema, wb_str name, wb_arena *a, my_schema *out, wb_error *err)
+{
+    wb_out sql = {0};
+    MYSQL_RES *res;
+    wb_out_z(&sql, "SELECT COLUMN_NAME, COLUMN_TYPE, CHARACTER_SET_NAME, IS_NULLABLE, EXTRA, GENERATION_EXPRESSION");
+    wb_out_z(&sql, l->flavor == MY_MYSQL && l->version >= 80003 ? ", SRS_ID" : ", 0");
+    wb_out_z(&sql, " FROM information_schema.COLUMNS");
+    put_where(&sql, schema, name);
+    wb_out_z(&sql, " ORDER BY ORDINAL_POSITION");
+    wb_code code = my_query(l, "for a table's columns", my_out_z(&sql), &res, err);
+    wb_out_fini(&sql);
+    if (code != WB_OK) return code;
+    my_schema_col *cols = wb_arena_zalloc(a, (size_t)(mysql_num_rows(res) + 1) * sizeof *cols);
+    for (MYSQL_ROW row; cols && (row = mysql_fetch_row(res));) {
+        my_schema_col *c = &cols[out->ncols++];
+        const char *extra = row[4] ? row[4] : "";
+        bool invisible = strcasestr(extra, "INVISIBLE"); /* of both brands */
+        c->name = copy(a, row[0]);
+        c->type = copy(a, row[1]);
+        c->charset = copy(a, row[2]);
+        if (row[6]) c->srid = (uint32_t)strtoul(row[6], NULL, 10);
+        if (row[3] && strcmp(row[3], "NO") == 0) c->flags |= WB_COL_NOT_NULL;
+        bool made = strcasestr(extra, "GENERATED") && !strcasestr(extra, "DEFAULT_GENERATED");
+        if ((row[5] && row[5][0]) || made) c->flags |= WB_COL_GENERATED;
+        if (invisible) c->flags |= MY_COL_INVISIBLE;
+    }
+    mysql_free_result(res);
+    out->cols = cols;
+    return cols && !a->failed ? WB_OK : my_nomem(err);
+}
+
+/* The primary key's columns, by their places. */
+static wb_code load_key(my_link *l, wb_str schema, wb_str name, wb_arena *a, my_schema *out, wb_error *err)
+{
+    wb_out sql = {0};
+    MYSQL_RES *res;
+    wb_out_z(&sql, "SELECT COLUMN_NAME FROM information_schema.STATISTICS");
+    put_where(&sql, schema, name);
+    wb_out_z(&sql, " AND INDEX_NAME = 'PRIMARY' ORDER BY SEQ_IN_INDEX");
+    wb_code code = my_query(l, "for a table's key", my_out_z(&sql), &res, err);
+    wb_out_fini(&sql);
+    if (code != WB_OK) return code;
+    uint16_t *key = wb_arena_zalloc(a, (size_t)(mysql_num_rows(res) + 1) * sizeof *key);
+    for (MYSQL_ROW row; key && (row = mysql_fetch_row(res));)
+        for (uint32_t i = 0; i < out->ncols; i++)
+            if (row[0] && wb_str_is(out->cols[i].name, row[0])) key[out->nkey++] = (uint16_t)i;
+    mysql_free_result(res);
+    out->key = key;
+    return key && !a->failed ? WB_OK : my_nomem(err);
+}
+
+static wb_code load_engine(my_link *l, wb_str schema, wb_str name, my_schema *out, wb_error *err)
+{
+    char yes[8];
+    wb_out sql = {0};
+    wb_out_z(&sql, "SELECT TRANSACTIONS FROM information_schema.ENGINES WHERE ENGINE = (SELECT ENGINE FROM"
+                   " information_schema.TABLES");
+    put_where(&sql, schema, name);
+    wb_out_z(&sql, ")");
+    wb_code code = my_one(l, "for a table's engine", my_out_z(&sql), yes, sizeof yes, err);
+    wb_out_fini(&sql);
+    out->engine = !yes[0] ? MY_ENGINE_UNKNOWN : strcasecmp(yes, "YES") == 0 ? MY_ENGINE_TRANSACTIONAL : MY_ENGINE_PLAIN;
+    return code;
+}
+
+wb_code my_shape_load(my_link *l, wb_str schema, wb_str name, wb_arena *a, my_schema *out, wb_error *err)
+{
+    *out = (my_schema){.schema = {wb_arena_strndup(a, schema.ptr, schema.len), schema.len},
+                       .name = {wb_arena_strndup(a, name.ptr, name.len), name.len}};
+    wb_code code = load_columns(l, schema, name, a, out, err);
+    if (code == WB_OK && out->ncols) code = load_key(l, schema, name, a, out, err);
+    if (code == WB_OK && out->ncols) code = load_engine(l, schema, name, out, err);
+    return code;
+}

@@ -1,0 +1,320 @@
+/* my.h: what the files of the live MySQL and MariaDB source share: options, connections, tables, the running stream.
+ * Everything that talks to a server is here; what only reads bytes is in decoder.h, schema.h, gtid.h, position.h.
+ * Threads: open, read, settle and close run on the source's thread and own everything below "running"; check, tip,
+ * status, drop and suggest make a connection of their own and touch only the options, `interrupted` and `links`. */
+#ifndef WB_MY_H
+#define WB_MY_H
+#include <mysql.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/patterns.h"
+#include "decoder.h"
+#include "position.h"
+#include "walbrook/plugin.h"
+
+typedef enum my_snapshot_mode { MY_SNAP_INITIAL, MY_SNAP_NEVER, MY_SNAP_ONLY, MY_SNAP_WHEN_NEEDED } my_snapshot_mode;
+
+typedef struct my_source my_source;
+
+/* ---------------------------------------------------------------- url.c: mysql://user:password@host:port/db?... */
+
+typedef enum my_tls { MY_TLS_DISABLED, MY_TLS_PREFERRED, MY_TLS_REQUIRED, MY_TLS_VERIFY_CA, MY_TLS_VERIFY_FULL } my_tls;
+typedef struct my_url { /* strings in the arena, NUL-terminated; NULL: not given */
+    const char *user, *password, *host, *database, *socket;
+    const char *ca, *cert, *key, *tls_version, *public_key;
+    unsigned port;
+    long connect_timeout; /* s */
+    my_tls tls;
+} my_url;
+wb_code my_url_parse(const char *text, wb_arena *a, my_url *out, wb_error *err) WB_MUST;
+
+/* ---------------------------------------------------------------- conn.c */
+
+typedef struct my_link {
+    MYSQL *my; /* NULL: not connected */
+    my_source *s;
+    wb_host *h;
+    my_flavor flavor;
+    int version; /* 101118, 90700 */
+    int place;   /* in s->links; -1 none */
+    bool streams, broken;
+} my_link;
+
+/* streams: for a dump: large packets, and a read timeout that heartbeats keep away. */
+wb_code my_link_open(my_link *l, my_source *s, wb_host *h, bool streams, wb_error *err) WB_MUST;
+void my_link_close(my_link *l); /* fine when not open, or zeroed */
+bool my_link_stopped(const my_link *l);
+wb_code my_fail_stopped(wb_error *err);
+wb_code my_nomem(wb_error *err);
+void my_interrupt_links(my_source *s);
+enum { MY_LINKS = 16 };
+
+/* Run a statement and give its rows, all of them (mysql_free_result them); out NULL: none wanted. `why` completes
+ * "MySQL refused ...". Waits without ever being deaf to a stop. */
+wb_code my_query(my_link *l, const char *why, const char *sql, MYSQL_RES **out, wb_error *err) WB_MUST;
+wb_code my_do(my_link *l, const char *why, const char *sql, wb_error *err) WB_MUST;
+/* As my_query, but rows come one by one: mysql_fetch_row, then my_rows_end. */
+wb_code my_rows(my_link *l, const char *why, const char *sql, MYSQL_RES **out, wb_error *err) WB_MUST;
+/* The first column of the first row, "" when there is none or it is NULL. */
+wb_code my_one(my_link *l, const char *why, const char *sql, char *out, size_t cap, wb_error *err) WB_MUST;
+/* Fill err from the connection's last error. */
+wb_code my_fail(my_link *l, const char *why, wb_error *err);
+const char *my_brand(const my_link *l); /* "MySQL", "MariaDB" */
+/* The packet reader: is something there without waiting; wait for it; one packet (NULL: err). */
+bool my_link_buffered(const my_link *l);
+int my_link_fd(const my_link *l);
+
+/* classify.c: the server's number of an error to what it is, what to do next, and a hint (may be NULL) */
+typedef struct my_class {
+    unsigned number;
+    wb_code code;
+    wb_next next;
+    const char *hint;
+} my_class;
+const my_class *my_classify(unsigned number);
+/* Of the library too: once connected, all of its errors are a connection that broke. */
+const my_class *my_classify_client(unsigned number, const char *text, bool connected);
+/* 1236, the error of a dump, tells by its text only. */
+typedef enum my_dump_error {
+    MY_DUMP_OTHER,
+    MY_DUMP_GAP,
+    MY_DUMP_AHEAD,
+    MY_DUMP_CLASH,
+    MY_DUMP_AGAIN,
+    MY_DUMP_SIZE
+} my_dump_error;
+my_dump_error my_classify_dump(const char *text);
+
+/* sqltext.c: `name`, 'literal', and a NUL at the end of a writer's text */
+void my_put_ident(wb_out *o, wb_str name);
+void my_put_literal(wb_out *o, wb_str text);
+void my_put_table(wb_out *o, wb_str schema, wb_str name);
+const char *my_out_z(wb_out *o); /* NULL when the writer failed */
+
+/* ---------------------------------------------------------------- server.c: what the server is */
+
+enum { MY_UUID = 40, MY_FILE = 256 };
+typedef struct my_server {
+    my_flavor flavor;
+    int version;
+    char text[80], uuid[MY_UUID]; /* uuid: MariaDB: made of what it says of itself */
+    uint64_t lineage;             /* whose files our file positions are of */
+    uint32_t server_id;
+    bool log_bin, gtid; /* gtid: positions are GTID sets */
+    char format[16], row_image[24], row_metadata[16], gtid_mode[24], zone[64];
+    int lower_case; /* lower_case_table_names */
+} my_server;
+wb_code my_server_look(my_link *l, my_server *out, wb_error *err) WB_MUST;
+/* Where the log ends, with file and offset. set: what was executed, added; may be NULL. */
+typedef struct my_place {
+    char log[MY_FILE];
+    uint64_t offset;
+} my_place;
+wb_code my_server_end(my_link *l, const my_server *v, my_place *place, my_gtid_set *set, wb_error *err) WB_MUST;
+/* Log files with their sizes, oldest first. Memory: a. */
+typedef struct my_file {
+    const char *name;
+    uint64_t size;
+} my_file;
+wb_code my_server_logs(my_link *l, wb_arena *a, my_file **out, size_t *n, wb_error *err) WB_MUST;
+/* Can the server still give what comes after the position? OK, or WB_E_GAP with sentences. */
+wb_code my_server_has(my_source *s, my_link *l, const my_server *v, wb_pos pos, wb_error *err) WB_MUST;
+wb_code my_gap(const my_source *s, wb_error *err, const char *fmt, ...) WB_PRINTF(3, 4);
+/* What rows cannot be read from: log_bin off, another binlog_format. */
+wb_code my_server_usable(const my_source *s, const my_server *v, wb_error *err) WB_MUST;
+
+/* ---------------------------------------------------------------- catalog.c: which tables there are */
+
+typedef struct my_table {
+    wb_str schema, name; /* NUL-terminated */
+    bool wanted, transactional;
+    int64_t rows; /* estimate; -1 unknown */
+} my_table;
+typedef struct my_catalog {
+    wb_arena arena;
+    my_table *tables; /* ordered by schema, name */
+    size_t n, nwanted;
+    size_t unmatched; /* the first pattern that matches nothing, + 1; 0: all match */
+} my_catalog;
+wb_code my_catalog_load(my_link *l, const wb_patterns *patterns, my_catalog *out, wb_error *err) WB_MUST;
+void my_catalog_free(my_catalog *c); /* also of a failed load, or zeroed */
+wb_code my_patterns_of(const my_source *s, wb_arena *a, wb_patterns **out, wb_error *err) WB_MUST;
+bool my_is_system(wb_str schema);
+/* The table as information_schema has it now; ncols 0: there is none. Memory: a. */
+wb_code my_shape_load(my_link *l, wb_str schema, wb_str name, wb_arena *a, my_schema *out, wb_error *err) WB_MUST;
+
+/* ---------------------------------------------------------------- history.c: yesterday's columns of a table */
+
+/* Every version of a table that our position can still meet, with the place in the log from which on it holds. Kept in
+ * the state: replaying an old log finds the columns of then. */
+typedef struct my_history my_history;
+my_history *my_history_new(void);
+void my_history_free(my_history *h);
+typedef enum my_known { MY_KNOWN, MY_LOOSE, MY_GONE, MY_NOT_KNOWN } my_known;
+/* The version that holds for a transaction at `at` when all before `have` is done; NULL schema: never heard of.
+ * MY_LOOSE: read later than it began, believed only where the log itself names the columns. */
+my_known my_history_find(const my_history *h, wb_str schema, wb_str name, wb_pos have, wb_pos at,
+                         const my_schema **out);
+/* A new version from `at` on (empty: from the beginning). shape NULL: the table is gone. false: no memory */
+bool my_history_add(my_history *h, wb_str schema, wb_str name, wb_pos at, my_known known, const my_schema *shape,
+                    uint64_t *seq) WB_MUST;
+bool my_history_has(const my_history *h, wb_str schema, wb_str name, wb_pos at); /* a version from exactly there */
+bool my_history_met(const my_history *h, wb_pos at);                             /* any version from exactly there */
+/* Versions that `settled` has passed: their numbers, for the state; and out of memory. */
+void my_history_forget(my_history *h, wb_pos settled, void (*gone)(void *arg, uint64_t seq), void *arg);
+/* Text form for the state; pure. */
+bool my_history_encode(const my_history *h, uint64_t seq, wb_out *out);
+bool my_history_decode(my_history *h, uint64_t seq, wb_str in);
+void my_history_tables(const my_history *h, void (*each)(void *arg, wb_str schema, wb_str name), void *arg);
+
+/* schema_track.c: the decoder's questions, and DDL */
+typedef struct my_track_start {
+    bool baseline; /* the tables as they are now are what they are at `from`             */
+    bool locked;   /* nobody can alter them                                              */
+    wb_pos from;
+} my_track_start;
+/* From the state, or as the tables are now; *holds false: one of them was altered meanwhile, begin again. */
+wb_code my_track_open(my_source *s, const my_track_start *start, bool *holds, wb_error *err) WB_MUST;
+wb_code my_track_table(void *arg, const my_map *map, my_schema *out, wb_error *err);
+bool my_track_wanted(void *arg, wb_str schema, wb_str table);
+wb_code my_track_ddl(my_source *s, const my_event *ev, wb_error *err) WB_MUST;
+void my_track_settled(my_source *s, wb_pos pos);
+
+/* ---------------------------------------------------------------- dump.c: the replication protocol */
+
+wb_code my_identity(my_source *s, wb_error *err) WB_MUST; /* server_id and uuid of ours, checked for clashes */
+/* Ask for the log after `pos`, on l. once: up to its present end only. */
+wb_code my_dump_start(my_source *s, my_link *l, wb_pos pos, bool once, wb_error *err) WB_MUST;
+/* One event: WB_AGAIN with *n 0: the end (once). */
+wb_code my_dump_read(my_link *l, const uint8_t **p, size_t *n, wb_error *err) WB_MUST;
+
+/* ---------------------------------------------------------------- state */
+
+bool my_state_on(const my_source *s);
+wb_code my_state_put(my_source *s, const char *key, const char *value, wb_error *err) WB_MUST;
+wb_code my_state_get(my_source *s, const char *key, char *out, size_t cap, wb_error *err) WB_MUST; /* "" unknown */
+
+/* ---------------------------------------------------------------- the source */
+
+typedef struct my_txn { /* the one that is being handed over */
+    bool active, begun, in_batch;
+    my_gtid gtid;
+    uint64_t start, end;
+    int64_t commit_us;
+    uint64_t rows; /* handed over or in the batch, schema changes included */
+    char id[MY_FILE + 24];
+} my_txn;
+
+typedef struct my_xa { /* prepared: its GTID counts when it is decided */
+    my_gtid gtid;
+    char *name;
+} my_xa;
+
+typedef struct my_snap { /* snapshot.c */
+    bool on, copying, only, first_batch, locked;
+    my_link link, lock; /* the reader's; the one that holds the read lock */
+    int64_t taken_us;
+    size_t at;       /* table being copied */
+    bool plain_turn; /* first those that no snapshot covers, under the lock */
+    const wb_table *table;
+    MYSQL_RES *res;
+    MYSQL_ROW pending; /* a row that has no batch yet */
+    unsigned long *lengths;
+    int64_t rows, told;
+    uint64_t ordinal;
+    bool any_rows, row_end;
+    bool *done;   /* a table each */
+    wb_out point; /* the position, encoded */
+} my_snap;
+
+struct my_source {
+    /* options */
+    const char *url;
+    wb_list table_list;
+    int snapshot_mode;
+    int64_t server_id_option, heartbeat_ms, spool_limit;
+    int zero_dates, bad_text;
+    bool tail;
+
+    /* any thread */
+    atomic_bool interrupted;
+
+    /* for the life of the process; guarded by the mutex of conn.c */
+    int links[MY_LINKS]; /* fd + 1 of connections in use; 0: free */
+
+    /* running */
+    wb_host *host;
+    uint64_t fresh;
+    uint32_t server_id; /* ours */
+    char uuid[MY_UUID];
+    my_server server;
+    my_link side, dump;
+    my_catalog cat;
+    wb_out start;   /* of the stream: a position */
+    wb_arena arena; /* for the session: patterns */
+    wb_patterns *patterns;
+    my_decoder *decoder;
+    my_history *history;
+    wb_arena scratch; /* of one question about a table */
+    my_snap snap;
+    bool streaming; /* the dump was asked for */
+    int spool;      /* fd + 1 */
+
+    wb_batch *batch;
+    size_t batch_room; /* asked for at take */
+    size_t need;       /* of the next row */
+    bool in_group;     /* the decoder gives a transaction, step by step */
+    bool slot_free;    /* the batch's last transaction has no changes: its place is taken by the next one */
+    my_txn txn;
+    my_gtid_set *set; /* everything before the present transaction */
+    char log[MY_FILE];
+    uint64_t offset;
+    my_xa *xas;
+    size_t nxas;
+    wb_out pos_text;    /* scratch: a position, encoded */
+    bool idle_due;      /* the position moved without a transaction for us */
+    int64_t idle_at_us; /* not before */
+    size_t since_pause, since_dry;
+    uint64_t events;
+    int64_t heard_us, blocked_us; /* blocked: no budget since; 0: there is */
+    bool paused;                  /* the connection was closed meanwhile */
+    bool said_order;
+};
+
+/* stream.c */
+wb_code my_stream_start(my_source *s, wb_pos from, wb_error *err) WB_MUST;
+wb_code my_stream_read(my_source *s, int ms, wb_error *err) WB_MUST;
+/* handover.c: what the decoder says of an event. WB_AGAIN: no budget, call my_event_step again. */
+wb_code my_event_take(my_source *s, const my_event *ev, wb_error *err) WB_MUST;
+wb_code my_event_step(my_source *s, wb_error *err) WB_MUST; /* one step through a group */
+wb_code my_batch_for(my_source *s, size_t need, wb_error *err) WB_MUST;
+wb_code my_batch_put(my_source *s, wb_error *err) WB_MUST; /* if it holds anything; then says idle */
+void my_say_idle(my_source *s, bool now);
+/* Our position now, encoded; lives until the next call. */
+wb_pos my_here(my_source *s);
+wb_pos my_at(my_source *s); /* of the present transaction */
+/* spool.c: the decoder's hooks */
+wb_code my_spool_write(void *arg, uint64_t at, const void *p, size_t n, wb_error *err);
+wb_code my_spool_read(void *arg, uint64_t at, void *p, size_t n, wb_error *err);
+void my_spool_empty(void *arg);
+void my_spool_close(my_source *s);
+/* snapshot.c */
+wb_code my_snap_begin(my_source *s, wb_error *err) WB_MUST;        /* fills snap.point */
+wb_code my_snap_read(my_source *s, int ms, wb_error *err) WB_MUST; /* WB_END: all is handed over */
+void my_snap_close(my_source *s);
+/* open.c */
+wb_code my_open(void *ctx, wb_host *h, const wb_resume *resume, wb_error *err);
+void my_close(void *ctx);
+/* check.c, status.c, suggest.c, explain.c */
+wb_code my_check(void *ctx, wb_host *h, wb_report *r, wb_error *err);
+wb_code my_tip(void *ctx, wb_host *h, void *out, size_t cap, size_t *len, wb_error *err);
+wb_code my_status(void *ctx, wb_host *h, wb_pos settled, const wb_facts *facts, wb_error *err);
+wb_code my_drop(void *ctx, wb_host *h, void (*say)(void *arg, const char *line), void *arg, wb_error *err);
+wb_code my_suggest(void *ctx, wb_host *h, void (*put)(void *arg, const char *text), void *arg, wb_error *err);
+wb_code my_types(void *ctx, wb_host *h, void (*each)(void *arg, const wb_table *t), void *arg, wb_error *err);
+
+extern const wb_source wb_source_mysql;
+#endif

@@ -1,0 +1,453 @@
+/* schema_track.c: what the columns of a table are at our place in the log. The log itself says so with
+ * binlog_row_metadata=FULL; else the history: the tables as they were at the start, and after each DDL statement as
+ * they are read again, which is believed only when nothing changed them between the statement and the reading
+ * (ahead.c). What cannot be known stops the stream: a row with another row's columns is worse than none. Source thread.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <strings.h>
+
+#include "ahead.h"
+#include "base/clock.h"
+
+static const char family[] = "schema/";
+
+static bool full_metadata(const my_source *s) { return strcasecmp(s->server.row_metadata, "FULL") == 0; }
+
+bool my_track_wanted(void *arg, wb_str schema, wb_str table)
+{
+    const my_source *s = arg;
+    return !my_is_system(schema) && wb_patterns_match(s->patterns, schema, table);
+}
+
+/* ---------------------------------------------------------------- the state */
+
+static wb_code save(my_source *s, uint64_t seq, wb_error *err)
+{
+    char key[40];
+    wb_out o = {0};
+    if (!my_state_on(s)) return WB_OK;
+    (void)snprintf(key, sizeof key, "%s%012" PRIu64, family, seq);
+    wb_code code = my_history_encode(s->history, seq, &o) ? WB_OK : my_nomem(err);
+    if (code == WB_OK) code = wb_host_state_put(s->host, key, (wb_str){o.p, o.len}, err);
+    wb_out_fini(&o);
+    return code;
+}
+
+typedef struct loading {
+    my_history *h;
+    size_t n;
+    bool bad;
+} loading;
+
+static void load_one(void *arg, const char *key, wb_str value)
+{
+    loading *l = arg;
+    char *end;
+    uint64_t seq = strtoull(key + sizeof family - 1, &end, 10);
+    if (*end || !seq || !my_history_decode(l->h, seq, value)) l->bad = true;
+    l->n++;
+}
+
+static void forget_one(void *arg, uint64_t seq)
+{
+    my_source *s = arg;
+    char key[40];
+    wb_error ignored;
+    wb_error_reset(&ignored);
+    if (!my_state_on(s)) return;
+    (void)snprintf(key, sizeof key, "%s%012" PRIu64, family, seq);
+    (void)!wb_host_state_del(s->host, key, &ignored); /* it may come again: harmless */
+}
+
+void my_track_settled(my_source *s, wb_pos pos)
+{
+    if (s->history && pos.len) my_history_forget(s->history, pos, forget_one, s);
+}
+
+static wb_code add(my_source *s, wb_str schema, wb_str name, wb_pos at, my_known known, const my_schema *shape,
+                   wb_error *err)
+{
+    uint64_t seq;
+    if (!my_history_add(s->history, schema, name, at, known, shape, &seq)) return my_nomem(err);
+    return save(s, seq, err);
+}
+
+/* ---------------------------------------------------------------- the beginning */
+
+static wb_code read_baseline(my_source *s, my_link *l, wb_error *err)
+{
+    wb_code code = WB_OK;
+    for (size_t i = 0; i < s->cat.n && code == WB_OK; i++) {
+        const my_table *t = &s->cat.tables[i];
+        my_schema shape;
+        if (!t->wanted) continue;
+        wb_arena_reset(&s->scratch);
+        code = my_shape_load(l, t->schema, t->name, &s->scratch, &shape, err);
+        if (code == WB_OK && shape.ncols) code = add(s, t->schema, t->name, (wb_pos){NULL, 0}, MY_KNOWN, &shape, err);
+        if (code == WB_OK && my_link_stopped(l)) code = my_fail_stopped(err);
+    }
+    return code;
+}
+
+/* Did a wanted table change between `from` and now, while we read? */
+static wb_code baseline_holds(my_source *s, wb_pos from, bool *holds, wb_error *err)
+{
+    my_ahead ahead;
+    wb_code code = my_ahead_scan(s, from, &ahead, err);
+    *holds = !ahead.all;
+    for (size_t i = 0; i < s->cat.n && *holds; i++)
+        *holds = !s->cat.tables[i].wanted || !my_ahead_touches(&ahead, s->cat.tables[i].schema, s->cat.tables[i].name);
+    my_ahead_free(&ahead);
+    return code;
+}
+
+wb_code my_track_open(my_source *s, const my_track_start *start, bool *holds, wb_error *err)
+{
+    loading l = {.h = my_history_new()};
+    my_history_free(s->history);
+    s->history = l.h;
+    *holds = true;
+    if (!l.h) return my_nomem(err);
+    wb_code code = wb_host_state_list(s->host, family, load_one, &l, err);
+    if (code == WB_OK && l.bad)
+        code = wb_fail(err, WB_E_STATE, WB_NEVER, "The state holds a table's columns in a form that cannot be read.");
+    if (code != WB_OK || !start->baseline || s->tail) return code; /* tail: each table when it is met */
+    code = read_baseline(s, &s->side, err);
+    if (code == WB_OK && !start->locked && !full_metadata(s)) code = baseline_holds(s, start->from, holds, err);
+    return code;
+}
+
+/* ---------------------------------------------------------------- a table as it is now */
+
+static wb_code side_again(my_source *s, wb_error *err)
+{
+    if (s->side.my && !s->side.broken && mysql_ping(s->side.my) == 0) return WB_OK;
+    my_link_close(&s->side);
+    return my_link_open(&s->side, s, s->host, false, err);
+}
+
+static void say_changed_again(my_source *s, wb_str schema, wb_str name)
+{
+    wb_host_log(
+        s->host, WB_LOG_WARN,
+        "%.*s.%.*s was changed more than once since here in the log, so its columns at this place are not known; its "
+        "rows, if any follow before the next change, will stop the stream",
+        (int)schema.len, schema.ptr, (int)name.len, name.ptr);
+}
+
+/* Read the table again, as a version that holds from `at` on. */
+static wb_code read_again(my_source *s, wb_str schema, wb_str name, wb_pos here, wb_pos at, wb_error *err)
+{
+    my_schema shape;
+    my_known known = MY_LOOSE;
+    wb_arena_reset(&s->scratch);
+    wb_code code = side_again(s, err);
+    if (code == WB_OK) code = my_shape_load(&s->side, schema, name, &s->scratch, &shape, err);
+    if (code != WB_OK) return code;
+    if (!shape.ncols) {
+        known = MY_NOT_KNOWN; /* gone again by now */
+    } else if (!full_metadata(s)) {
+        my_ahead ahead;
+        code = my_ahead_scan(s, here, &ahead, err);
+        known = my_ahead_touches(&ahead, schema, name) ? MY_NOT_KNOWN : MY_KNOWN;
+        my_ahead_free(&ahead);
+    }
+    if (code != WB_OK) return code;
+    if (known == MY_NOT_KNOWN && !full_metadata(s)) say_changed_again(s, schema, name);
+    return add(s, schema, name, at, known, shape.ncols ? &shape : NULL, err);
+}
+
+/* Positions in memory of the scratch's neighbour: `my_here` and `my_at` share one buffer. */
+typedef struct places {
+    wb_out have, at, after;
+    bool replay; /* this statement was followed before: the history has what it made */
+} places;
+
+static bool take_places(my_source *s, places *p)
+{
+    wb_pos have = my_here(s);
+    wb_out_put(&p->have, have.ptr, have.len);
+    wb_pos at = my_at(s);
+    wb_out_put(&p->at, at.ptr, at.len);
+    return have.len && at.len && !p->have.failed && !p->at.failed;
+}
+
+static void free_places(places *p)
+{
+    wb_out_fini(&p->have);
+    wb_out_fini(&p->at);
+    wb_out_fini(&p->after);
+}
+
+static wb_pos pos_of(const wb_out *o) { return (wb_pos){o->p, o->len}; }
+
+/* The position after the present transaction: from there on the log is looked through. */
+static bool take_after(my_source *s, places *p)
+{
+    my_pos pos = {.flavor = s->server.flavor,
+                  .has_file = s->log[0] != 0,
+                  .lineage = s->server.lineage,
+                  .log = wb_str_of(s->log),
+                  .offset = s->txn.end};
+    my_gtid_set *set = NULL;
+    bool fine = true;
+    if (s->set) {
+        set = my_gtid_set_new();
+        fine = set && my_gtid_set_copy(set, s->set) &&
+               (s->txn.gtid.flavor == MY_UNKNOWN || my_gtid_set_add(set, &s->txn.gtid));
+    }
+    fine = fine && my_pos_make(&p->after, &pos, set);
+    my_gtid_set_free(set);
+    return fine;
+}
+
+static wb_code changed(my_source *s, places *p, wb_str schema, wb_str name, wb_error *err)
+{
+    if (p->replay || !my_track_wanted(s, schema, name)) return WB_OK;
+    return read_again(s, schema, name, pos_of(&p->after), pos_of(&p->at), err);
+}
+
+static wb_code gone(my_source *s, places *p, wb_str schema, wb_str name, wb_error *err)
+{
+    if (p->replay || !my_track_wanted(s, schema, name)) return WB_OK;
+    return add(s, schema, name, pos_of(&p->at), MY_GONE, NULL, err);
+}
+
+/* What was known under the old name is known under the new one: several pairs in one statement swap tables. */
+static wb_code renamed(my_source *s, places *p, const my_st_table *t, wb_error *err)
+{
+    const my_schema *shape = NULL;
+    if (p->replay) return WB_OK;
+    my_known known = my_history_find(s->history, t->schema, t->name, pos_of(&p->have), pos_of(&p->at), &shape);
+    wb_code code = WB_OK;
+    if (my_track_wanted(s, t->to_schema, t->to_name)) {
+        if (known == MY_KNOWN && shape) {
+            my_schema moved = *shape;
+            moved.schema = t->to_schema;
+            moved.name = t->to_name;
+            code = add(s, t->to_schema, t->to_name, pos_of(&p->at), MY_KNOWN, &moved, err);
+        } else {
+            code = read_again(s, t->to_schema, t->to_name, pos_of(&p->after), pos_of(&p->at), err);
+        }
+    }
+    return code == WB_OK ? gone(s, p, t->schema, t->name, err) : code;
+}
+
+/* ---------------------------------------------------------------- what it did, as changes */
+
+static wb_table *table_at(my_source *s, const places *p, wb_str schema, wb_str name, bool before)
+{
+    const my_schema *shape = NULL;
+    wb_error ignored;
+    wb_error_reset(&ignored);
+    my_known known = my_history_find(s->history, schema, name, pos_of(&p->have),
+                                     before ? (wb_pos){NULL, 0} : pos_of(&p->at), &shape);
+    if (!shape || known == MY_GONE) return NULL;
+    return my_table_of_schema(shape, s->server.flavor, &ignored);
+}
+
+/* A table of which no columns are known, for a statement about it. */
+static wb_table *bare_table(wb_str schema, wb_str name)
+{
+    char a[300], b[300]; /* names are NUL-terminated in a table */
+    (void)snprintf(a, sizeof a, "%.*s", (int)schema.len, schema.ptr);
+    (void)snprintf(b, sizeof b, "%.*s", (int)name.len, name.ptr);
+    wb_table proto = {
+        .schema = wb_str_of(a), .name = wb_str_of(b), .source_schema = wb_str_of(a), .source_name = wb_str_of(b)};
+    return wb_table_new(&proto);
+}
+
+static wb_code tell(my_source *s, const my_event *ev, wb_ddl_kind kind, wb_table *before, wb_table *after,
+                    wb_error *err)
+{
+    wb_change *c = before || after ? wb_batch_ddl(s->batch, kind, before, after, ev->sql) : NULL;
+    if (c) {
+        c->ordinal = my_decoder_ordinal(s->decoder);
+        s->txn.rows++;
+        c->place = ev->end;
+    }
+    wb_code code = (before || after) && (!c || wb_batch_failed(s->batch)) ? my_nomem(err) : WB_OK;
+    if (before) wb_table_unref(before);
+    if (after) wb_table_unref(after);
+    return code;
+}
+
+static wb_code tell_table(my_source *s, const my_event *ev, const places *p, const my_st_table *t, wb_error *err)
+{
+    my_st_kind kind = ev->statement.kind;
+    wb_str schema = t->schema, name = t->name, to_schema = t->to_name.len ? t->to_schema : schema,
+           to_name = t->to_name.len ? t->to_name : name;
+    bool from = my_track_wanted(s, schema, name), to = my_track_wanted(s, to_schema, to_name);
+    if (!from && !to) return WB_OK;
+    wb_table *before = from ? table_at(s, p, schema, name, true) : NULL;
+    wb_table *after = to && kind != MY_ST_DROP_TABLE ? table_at(s, p, to_schema, to_name, false) : NULL;
+    if (kind == MY_ST_TRUNCATE) {
+        wb_table *t2 = before ? before : bare_table(schema, name);
+        if (after) wb_table_unref(after);
+        if (!t2) return my_nomem(err);
+        wb_batch_table(s->batch, t2);
+        wb_change *c = wb_batch_change(s->batch);
+        c->op = WB_TRUNCATE;
+        c->table = t2;
+        c->ordinal = my_decoder_ordinal(s->decoder);
+        s->txn.rows++;
+        c->place = ev->end;
+        wb_table_unref(t2);
+        return WB_OK;
+    }
+    if (kind == MY_ST_DROP_TABLE)
+        return tell(s, ev, WB_DDL_DROP, before ? before : bare_table(schema, name), NULL, err);
+    if (!to) return tell(s, ev, WB_DDL_DROP, before ? before : bare_table(schema, name), after, err); /* renamed away */
+    if (!after) after = bare_table(to_schema, to_name);
+    return tell(s, ev, kind == MY_ST_CREATE_TABLE || !from ? WB_DDL_CREATE : WB_DDL_ALTER, before, after, err);
+}
+
+typedef struct dropping {
+    my_source *s;
+    const my_event *ev;
+    places *p;
+    wb_str schema;
+    wb_arena arena;
+    my_st_table *list;
+    size_t n, cap;
+} dropping;
+
+static void collect(void *arg, wb_str schema, wb_str name)
+{
+    dropping *d = arg;
+    if (!wb_str_eq(schema, d->schema) && d->schema.len) return;
+    if (d->n == d->cap) {
+        size_t cap = d->cap ? d->cap * 2 : 32;
+        my_st_table *bigger = realloc(d->list, cap * sizeof *bigger);
+        if (!bigger) {
+            d->arena.failed = true;
+            return;
+        }
+        d->list = bigger;
+        d->cap = cap;
+    }
+    d->list[d->n++] = (my_st_table){.schema = {wb_arena_strndup(&d->arena, schema.ptr, schema.len), schema.len},
+                                    .name = {wb_arena_strndup(&d->arena, name.ptr, name.len), name.len}};
+}
+
+/* Every table that we know in the schema (schema empty: everywhere). */
+static wb_code each_known(dropping *d,
+                          wb_code (*fn)(my_source *s, places *p, wb_str schema, wb_str name, wb_error *err), bool drop,
+                          wb_error *err)
+{
+    wb_arena_init(&d->arena, 4096, 0);
+    my_history_tables(d->s->history, collect, d);
+    wb_code code = d->arena.failed ? my_nomem(err) : WB_OK;
+    for (size_t i = 0; i < d->n && code == WB_OK; i++) {
+        wb_table *before = drop ? table_at(d->s, d->p, d->list[i].schema, d->list[i].name, true) : NULL;
+        code = fn(d->s, d->p, d->list[i].schema, d->list[i].name, err);
+        if (before && code == WB_OK)
+            code = tell(d->s, d->ev, WB_DDL_DROP, before, NULL, err);
+        else if (before)
+            wb_table_unref(before);
+    }
+    wb_arena_fini(&d->arena);
+    free(d->list);
+    return code;
+}
+
+static wb_code follow(my_source *s, const my_event *ev, places *p, const my_st_table *t, wb_error *err)
+{
+    switch (ev->statement.kind) {
+    case MY_ST_TRUNCATE: return WB_OK;
+    case MY_ST_DROP_TABLE: return gone(s, p, t->schema, t->name, err);
+    case MY_ST_RENAME_TABLE: return renamed(s, p, t, err);
+    default: break;
+    }
+    if (!t->to_name.len) return changed(s, p, t->schema, t->name, err);
+    wb_code code = changed(s, p, t->to_schema, t->to_name, err); /* ALTER TABLE ... RENAME TO */
+    return code == WB_OK ? gone(s, p, t->schema, t->name, err) : code;
+}
+
+wb_code my_track_ddl(my_source *s, const my_event *ev, wb_error *err)
+{
+    const my_statement *st = &ev->statement;
+    if (st->temporary) return WB_OK;
+    places p = {.replay = false};
+    wb_code code = take_places(s, &p) && take_after(s, &p) ? WB_OK : my_nomem(err);
+    p.replay = code == WB_OK && my_history_met(s->history, pos_of(&p.at));
+    dropping d = {.s = s, .ev = ev, .p = &p};
+    if (code == WB_OK && st->kind == MY_ST_DROP_SCHEMA) {
+        d.schema = st->ntables ? st->tables[0].schema : st->name;
+        code = each_known(&d, gone, true, err);
+    } else if (code == WB_OK && st->unsure) {
+        code = each_known(&d, changed, false, err);
+    }
+    for (uint32_t i = 0; i < st->ntables && code == WB_OK && st->kind < MY_ST_CREATE_SCHEMA; i++) {
+        code = follow(s, ev, &p, &st->tables[i], err);
+        if (code == WB_OK) code = tell_table(s, ev, &p, &st->tables[i], err);
+    }
+    free_places(&p);
+    return code;
+}
+
+/* ---------------------------------------------------------------- the decoder asks */
+
+static bool names_agree(const my_schema *s, const my_map *m)
+{
+    if (!m->has_names || s->ncols != m->ncols) return false;
+    for (uint32_t i = 0; i < m->ncols; i++)
+        if (!wb_str_eq(s->cols[i].name, m->cols[i].name)) return false;
+    return true;
+}
+
+static wb_code not_known(const my_map *m, const char *why, wb_error *err)
+{
+    wb_fail(err, WB_E_SCHEMA, WB_NEVER, "The columns of %.*s.%.*s at this place of the log are not known: %s.",
+            (int)m->schema.len, m->schema.ptr, (int)m->name.len, m->name.ptr, why);
+    wb_hint(err,
+            "For the future: SET GLOBAL binlog_row_metadata = 'FULL'; (MySQL 8.0, MariaDB 10.5 or newer) writes them "
+            "into the log. Now: `walbrook run --resnapshot TARGET` starts over from the tables as they are, or leave "
+            "the table out with \"!%.*s.%.*s\" in `tables`.",
+            (int)m->schema.len, m->schema.ptr, (int)m->name.len, m->name.ptr);
+    return WB_E_SCHEMA;
+}
+
+/* Wanted, and met for the first time: `tables` was changed, or its CREATE lies before our start. It is as it is now if
+ * nothing changes it from here to the log's end. */
+static wb_code meet_table(my_source *s, const my_map *m, places *p, const my_schema **shape, my_known *known,
+                          wb_error *err)
+{
+    wb_code code = read_again(s, m->schema, m->name, pos_of(&p->have), pos_of(&p->at), err);
+    if (code == WB_OK)
+        *known = my_history_find(s->history, m->schema, m->name, pos_of(&p->have), pos_of(&p->at), shape);
+    return code;
+}
+
+wb_code my_track_table(void *arg, const my_map *m, my_schema *out, wb_error *err)
+{
+    my_source *s = arg;
+    places p = {.replay = false};
+    const my_schema *shape = NULL;
+    char why[200] = "";
+    my_known known = MY_NOT_KNOWN;
+    wb_code code = take_places(s, &p) ? WB_OK : my_nomem(err);
+    if (code == WB_OK) {
+        known = my_history_find(s->history, m->schema, m->name, pos_of(&p.have), pos_of(&p.at), &shape);
+        bool lost = known == MY_GONE || known == MY_NOT_KNOWN; /* gone, and has rows: its statement was not followed */
+        if (lost && !shape && !my_history_has(s->history, m->schema, m->name, pos_of(&p.at)))
+            code = meet_table(s, m, &p, &shape, &known, err);
+    }
+    free_places(&p);
+    if (code != WB_OK) return code;
+    bool fits = shape && my_schema_fits(shape, m, why, sizeof why);
+    if (m->has_names) { /* the log is right; the history adds the types as they were declared */
+        if (fits && names_agree(shape, m)) *out = *shape;
+        return WB_OK;
+    }
+    if (known == MY_KNOWN && fits) {
+        *out = *shape;
+        return WB_OK;
+    }
+    if (known == MY_KNOWN && shape) return not_known(m, why, err);
+    return not_known(m,
+                     known == MY_LOOSE ? "they were read while the log named them, and here it does not"
+                                       : "the table was changed again before it could be read",
+                     err);
+}

@@ -1,0 +1,145 @@
+"""Schema that belongs to the row, with and without names in the log; schema changes as events, in their place."""
+import pytest
+
+from my_compare import events, same, wait_same
+from my_servers import MyDatabase
+from program import wait_until
+
+
+@pytest.fixture(params=["FULL", "without names"])
+def metadata(request, my):
+    """The server's binlog_row_metadata for this test."""
+    before = my.one("select @@global.binlog_row_metadata")
+    want = "FULL" if request.param == "FULL" else "MINIMAL" if my.mysql else "NO_LOG"
+    my.sql(f"set global binlog_row_metadata = '{want}'")
+    yield request.param
+    my.sql(f"set global binlog_row_metadata = '{before}'")
+
+
+def fresh(my):
+    """A new session: it takes the global settings of now."""
+    my.conn.close()
+    my._conn = None
+
+
+@pytest.mark.servers("my97", "m10")
+def test_d31_d32_columns_added_and_dropped_while_nobody_reads(my_wb, my, metadata):
+    fresh(my)
+    my.sql("create table a (id int primary key, first_name varchar(20), last_name varchar(20))")
+    my.sql("create table b (id int primary key, x int, y int)")
+    my.sql("insert into a values (0, 'Ann', 'Arbor'); insert into b values (0, 1, 2)")
+    wb = my_wb.write([my_wb.file_target()])
+    wb.until_now()
+    my.sql("insert into a values (1, 'Bea', 'Brown')")
+    my.sql("alter table a add column middle_name varchar(20) after first_name")
+    my.sql("insert into a values (2, 'Cid', 'M.', 'Cole')")
+    my.sql("insert into b values (1, 10, 20); alter table b drop column x; insert into b values (2, 30)")
+    wb.until_now()
+    got = {(e["table_name"], e["record"]["id"]): e["record"] for e in events(wb) if e["event_type"] in ("READ", "INSERT")}
+    assert got["a", "1"] == {"id": "1", "first_name": "Bea", "last_name": "Brown"}
+    assert got["a", "2"] == {"id": "2", "first_name": "Cid", "middle_name": "M.", "last_name": "Cole"}
+    assert got["b", "1"] == {"id": "1", "x": "10", "y": "20"}
+    assert got["b", "2"] == {"id": "2", "y": "30"}
+    order = [(e["event_type"], e["table_name"]) for e in events(wb)]
+    assert order[2:] == [("INSERT", "a"), ("ALTER", "a"), ("INSERT", "a"), ("INSERT", "b"), ("ALTER", "b"), ("INSERT", "b")]
+
+
+@pytest.mark.servers("my97", "m118")
+def test_d34_changes_while_it_streams(my_wb, my, metadata):
+    fresh(my)
+    my.sql("create table t (id int primary key, a int, b int)")
+    my.sql("insert into t values (1, 10, 100)")
+    wb = my_wb.write([my_wb.file_target(), my_wb.sqlite_target()]).start()
+    wait_until(my.slot_active, 30, "a dump", alive=wb)
+    for n, change in enumerate(["add column c varchar(10) default 'new'", "drop column a", "rename column b to bb",
+                                "add column first int first", "modify column c varchar(60)"]):
+        my.sql(f"alter table t {change}")
+        names = [r[0] for r in my.sql("select column_name from information_schema.columns where table_schema = database() "
+                                      "and table_name = 't' order by ordinal_position")]
+        values = ",".join(str(1000 + n) if c == "id" else "'7'" for c in names)
+        my.sql(f"insert into t values ({values})")
+        wait_until(lambda: [e for e in events(wb, "t") if e["event_type"] == "INSERT" and
+                            e["record"]["id"] == str(1000 + n)], 20, change, alive=wb)
+        last = [e for e in events(wb, "t") if e["event_type"] == "INSERT"][-1]
+        assert list(last["record"]) == names, change
+    wb.term()
+
+
+@pytest.mark.servers("my97", "m10")
+def test_swap_of_columns_and_of_tables(my_wb, my, metadata):
+    """Same types before and after: only the order of things in the log tells."""
+    fresh(my)
+    my.sql("create table t (id int primary key, a int, b int)")
+    my.sql("create table _t_gho (id int primary key, b int, a int, c int)")
+    wb = my_wb.write([my_wb.file_target()])
+    wb.until_now()
+    my.sql("insert into t values (1, 10, 20)")
+    my.sql("rename table t to _t_del, _t_gho to t")
+    my.sql("insert into t values (2, 200, 100, 300)")
+    wb.until_now()
+    got = {e["record"]["id"]: e["record"] for e in events(wb, "t") if e["event_type"] == "INSERT"}
+    assert got["1"] == {"id": "1", "a": "10", "b": "20"}
+    assert got["2"] == {"id": "2", "b": "200", "a": "100", "c": "300"}
+
+
+@pytest.mark.servers("my97", "m10")
+def test_changed_twice_while_nobody_reads(my_wb, my, metadata):  # proves G-07
+    fresh(my)
+    my.sql("create table t (id int primary key, a int, b int)")
+    wb = my_wb.write([my_wb.file_target()])
+    wb.until_now()
+    my.sql("alter table t rename column a to x" if my.mysql else "alter table t change a x int")
+    my.sql("insert into t values (1, 10, 20)")
+    my.sql("alter table t rename column x to y" if my.mysql else "alter table t change x y int")
+    my.sql("insert into t values (2, 30, 40)")
+    if metadata == "FULL":
+        wb.until_now()
+        assert [list(e["record"]) for e in events(wb, "t") if e["event_type"] == "INSERT"] == [["id", "x", "b"], ["id", "y", "b"]]
+        return
+    wb.run("--until", "now", code=3)
+    assert f"{my.name}.t" in wb.last_log() and "binlog_row_metadata" in wb.last_log() and "--resnapshot" in wb.last_log()
+    assert not [e for e in events(wb, "t") if e["event_type"] == "INSERT"]
+
+
+def test_statements_as_events(my_wb, my):
+    my.sql("create table old (id int primary key)")
+    wb = my_wb.write([my_wb.file_target()], source={"snapshot": "never"}).start()
+    wait_until(my.slot_active, 30, "a dump", alive=wb)
+    my.sql("create table n (id int primary key, v varchar(9) /* a comment; with a word: begin */)")
+    my.sql("insert into n values (1, 'a')")
+    my.sql("alter table n add column w int,\n add column begin_at int")
+    my.sql("create temporary table tmp (id int); drop temporary table tmp")
+    my.sql("truncate table n")
+    my.sql("rename table n to m")
+    my.sql("create table filled (primary key (id)) select 5 as id, 'x' as v")
+    my.sql("drop table m, old")
+    wait_until(lambda: [e for e in events(wb) if e["event_type"] == "DROP" and e["table_name"] == "old"], 20, "the last", alive=wb)
+    wb.term()
+    got = [(e["event_type"], e["table_name"]) for e in events(wb)]
+    assert got == [("CREATE", "n"), ("INSERT", "n"), ("ALTER", "n"), ("TRUNCATE", "n"), ("ALTER", "m"), ("CREATE", "filled"),
+                   ("INSERT", "filled"), ("DROP", "m"), ("DROP", "old")], got
+    assert "add column w int" in str(events(wb)[2])
+
+
+@pytest.mark.servers("my97", "m118")
+def test_mirror_follows(my_wb, my):
+    my.sql("create table t (id int primary key, v varchar(20))")
+    wb = my_wb.write([my_wb.sqlite_target(), my_wb.file_target()]).start()
+    wait_until(my.slot_active, 30, "a dump", alive=wb)
+    my.sql("insert into t values (1,'a'); alter table t add column n int not null default 5; insert into t values (2,'b',6)")
+    my.sql("create table u (id bigint unsigned primary key); insert into u values (18446744073709551615)")
+    my.sql("truncate table t; insert into t values (9, 'z', 1)")
+    wait_same(my, wb, "t", "u")
+    wb.term()
+
+
+@pytest.mark.servers("my97")
+def test_table_that_is_wanted_later(my_wb, my, metadata):
+    fresh(my)
+    my.sql("create table a (id int primary key); create table b (id int primary key, v varchar(10))")
+    wb = my_wb.write([my_wb.file_target()], source={"tables": [f"{my.name}.a"]})
+    wb.until_now()
+    my.sql("insert into b values (1, 'x')")
+    wb.write([wb.file_target()], source={"tables": [f"{my.name}.*"]})
+    wb.until_now()
+    assert [e["record"] for e in events(wb, "b")] == [{"id": "1", "v": "x"}]
