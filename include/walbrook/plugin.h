@@ -126,6 +126,8 @@ typedef struct wb_kv {
     wb_str value;
 } wb_kv;
 WB_API wb_code wb_host_state_put_all(wb_host *h, const wb_kv *kv, size_t n, wb_error *err) WB_MUST;
+/* The same without a sync: durable before any checkpoint that comes later. For what a position needs once it is past. */
+WB_API wb_code wb_host_state_note(wb_host *h, const wb_kv *kv, size_t n, wb_error *err) WB_MUST;
 /* A copy of tables has begun (until.ptr NULL) or was handed over whole: those who wait for it (`--until now`) wait
  * until every target is at `until`. */
 WB_API void wb_host_copying(wb_host *h, bool on, wb_pos until);

@@ -30,7 +30,10 @@ static wb_batch *batch_new(wb_pool *pool)
 
 void wb_batch_clear(wb_batch *b)
 {
-    for (size_t i = 0; i < b->ntables; i++) wb_table_unref(b->tables[i]);
+    for (size_t i = 0; i < b->ntables; i++) {
+        if (b->seen) b->seen[b->tables[i]->serial % WB_BATCH_SEEN] = NULL;
+        wb_table_unref(b->tables[i]);
+    }
     wb_arena_reset(&b->arena);
     b->nchanges = b->ntxns = b->ntables = 0;
     b->last_table = NULL;
@@ -47,6 +50,7 @@ static void batch_free(wb_batch *b)
     free(b->changes);
     free(b->txns);
     free(b->tables);
+    free(b->seen);
     free(b);
 }
 
@@ -144,14 +148,25 @@ wb_txn *wb_batch_txn(wb_batch *b)
 
 wb_txn *wb_batch_last_txn(wb_batch *b) { return b->ntxns ? &b->txns[b->ntxns - 1] : NULL; }
 
+/* A few tables are looked through; of more it is remembered by their numbers. Two tables of one number push each other
+ * out, and may then be in the list several times: a reference more. */
+static bool has_table(wb_batch *b, const wb_table *t)
+{
+    if (b->seen) return b->seen[t->serial % WB_BATCH_SEEN] == t;
+    for (size_t i = 0; i < b->ntables; i++)
+        if (b->tables[i] == t) return true;
+    if (b->ntables < WB_BATCH_FEW) return false;
+    b->seen = calloc(WB_BATCH_SEEN, sizeof *b->seen);
+    for (size_t i = 0; b->seen && i < b->ntables; i++) b->seen[b->tables[i]->serial % WB_BATCH_SEEN] = b->tables[i];
+    return false;
+}
+
 void wb_batch_table(wb_batch *b, const wb_table *t)
 {
     if (WB_LIKELY(t == b->last_table)) return;
-    for (size_t i = 0; i < b->ntables; i++) {
-        if (b->tables[i] == t) {
-            b->last_table = t;
-            return;
-        }
+    if (has_table(b, t)) {
+        b->last_table = t;
+        return;
     }
     const wb_table **all = one_more(b->tables, b->ntables, &b->cap_tables, sizeof *all, 8);
     if (!all) {
@@ -160,12 +175,13 @@ void wb_batch_table(wb_batch *b, const wb_table *t)
     }
     b->tables = all;
     all[b->ntables++] = wb_table_ref(t);
+    if (b->seen) b->seen[t->serial % WB_BATCH_SEEN] = t;
     b->last_table = t;
 }
 
 bool wb_batch_full(const wb_batch *b)
 {
-    return b->arena.bytes >= WB_BATCH_SOFT || b->nchanges >= WB_BATCH_CHANGES || b->ntables >= 256;
+    return b->arena.bytes >= WB_BATCH_SOFT || b->nchanges >= WB_BATCH_CHANGES || b->ntables >= WB_BATCH_CHANGES;
 }
 size_t wb_batch_count(const wb_batch *b) { return b->nchanges; }
 bool wb_batch_failed(const wb_batch *b) { return b->failed || b->arena.failed; }
@@ -244,7 +260,9 @@ void wb_batch_weigh(wb_batch *b)
 {
     wb_pool *p = b->pool;
     if (!p) return;
-    size_t weight = b->arena.bytes + b->cap_changes * sizeof *b->changes + b->cap_txns * sizeof *b->txns + sizeof *b;
+    size_t many = b->seen ? WB_BATCH_SEEN * sizeof *b->seen + b->cap_tables * sizeof *b->tables : 0;
+    size_t weight =
+        many + b->arena.bytes + b->cap_changes * sizeof *b->changes + b->cap_txns * sizeof *b->txns + sizeof *b;
     pthread_mutex_lock(&p->mutex);
     p->used = p->used - b->charged + weight;
     b->charged = weight;

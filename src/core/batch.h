@@ -5,7 +5,7 @@
 #include <stdatomic.h>
 #include "base/arena.h"
 
-enum { WB_BATCH_SOFT = 512 * 1024, WB_BATCH_CHANGES = 4096 };
+enum { WB_BATCH_SOFT = 512 * 1024, WB_BATCH_CHANGES = 4096, WB_BATCH_FEW = 16, WB_BATCH_SEEN = 4096 };
 
 typedef struct wb_pool wb_pool;
 struct wb_batch {
@@ -17,6 +17,7 @@ struct wb_batch {
     const wb_table **tables; /* one reference each */
     size_t ntables, cap_tables;
     const wb_table *last_table;
+    const wb_table **seen; /* WB_BATCH_SEEN by serial: whether a table is in `tables`; NULL while these are few */
     uint64_t targets;        /* mask by the source   */
     uint32_t flags;          /* WB_BATCH_*           */
     bool failed;

@@ -5,7 +5,7 @@
 #include "base/patterns.h"
 #include "core/engine.h"
 
-enum { CACHE = 256 }; /* table versions remembered at once; a power of two */
+enum { CACHE = 4096 }; /* table versions remembered at once; a power of two */
 
 typedef struct projection { /* the columns of one table version that one target wants */
     wb_table *table;        /* NULL: all of them */

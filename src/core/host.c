@@ -159,6 +159,10 @@ wb_code wb_host_state_list(wb_host *h, const char *prefix, void (*each)(void *ar
     return h->p && h->p->state ? wb_state_kv_list(h->p->state, prefix, each, arg, err) : WB_OK;
 }
 
+wb_code wb_host_state_note(wb_host *h, const wb_kv *kv, size_t n, wb_error *err)
+{
+    return h->p && h->p->state ? wb_state_kv_note(h->p->state, kv, n, err) : WB_OK;
+}
 wb_code wb_host_state_put_all(wb_host *h, const wb_kv *kv, size_t n, wb_error *err)
 {
     return h->p && h->p->state ? wb_state_kv_put_all(h->p->state, kv, n, err) : WB_OK;

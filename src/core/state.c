@@ -373,9 +373,9 @@ static wb_code kv_put(wb_state *s, sqlite3_stmt *q, const wb_kv *kv, wb_error *e
     return step == SQLITE_DONE ? WB_OK : db_fail(s, err, "writing what the source remembers");
 }
 
-wb_code wb_state_kv_put_all(wb_state *s, const wb_kv *kv, size_t n, wb_error *err)
+/* The mutex is held. */
+static wb_code kv_put_all(wb_state *s, const wb_kv *kv, size_t n, wb_error *err)
 {
-    pthread_mutex_lock(&s->mutex);
     wb_code rc = begin(s, err);
     sqlite3_stmt *put = NULL, *del = NULL;
     if (rc == WB_OK)
@@ -385,9 +385,28 @@ wb_code wb_state_kv_put_all(wb_state *s, const wb_kv *kv, size_t n, wb_error *er
     for (size_t i = 0; rc == WB_OK && i < n; i++) rc = kv_put(s, kv[i].value.ptr ? put : del, &kv[i], err);
     sqlite3_finalize(put);
     sqlite3_finalize(del);
-    rc = end(s, rc, "writing what the source remembers", err);
+    return end(s, rc, "writing what the source remembers", err);
+}
+
+wb_code wb_state_kv_put_all(wb_state *s, const wb_kv *kv, size_t n, wb_error *err)
+{
+    pthread_mutex_lock(&s->mutex);
+    wb_code rc = kv_put_all(s, kv, n, err);
     pthread_mutex_unlock(&s->mutex);
     return rc;
+}
+
+/* The commit is not synced, but the next one is, and with it everything before: SQLite's log is one file. */
+wb_code wb_state_kv_note(wb_state *s, const wb_kv *kv, size_t n, wb_error *err)
+{
+    pthread_mutex_lock(&s->mutex);
+    wb_code rc = exec(s, "PRAGMA synchronous=NORMAL", "writing", err);
+    if (rc == WB_OK) rc = kv_put_all(s, kv, n, err);
+    wb_error ignored;
+    wb_error_reset(&ignored);
+    wb_code full = exec(s, "PRAGMA synchronous=FULL", "writing", rc == WB_OK ? err : &ignored);
+    pthread_mutex_unlock(&s->mutex);
+    return rc == WB_OK ? full : rc;
 }
 
 wb_code wb_state_kv_put(wb_state *s, const char *key, wb_str value, wb_error *err)

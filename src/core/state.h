@@ -48,6 +48,8 @@ wb_code wb_state_forget_target(wb_state *s, const char *name, wb_error *err) WB_
 
 wb_code wb_state_kv_put(wb_state *s, const char *key, wb_str value, wb_error *err) WB_MUST;
 wb_code wb_state_kv_put_all(wb_state *s, const wb_kv *kv, size_t n, wb_error *err) WB_MUST;
+/* Durable with the next checkpoint or put, not now. */
+wb_code wb_state_kv_note(wb_state *s, const wb_kv *kv, size_t n, wb_error *err) WB_MUST;
 wb_code wb_state_kv_get(wb_state *s, const char *key, wb_str *value,
                         wb_error *err) WB_MUST; /* valid till the next get */
 wb_code wb_state_kv_del(wb_state *s, const char *key, wb_error *err) WB_MUST;

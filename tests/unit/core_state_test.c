@@ -78,6 +78,11 @@ static void test_targets_and_epoch_survive(void **state)
     assert_int_equal(wb_state_save_targets(s, all, 1, &err), WB_OK);
     assert_int_equal(wb_state_kv_put(s, "slot", WB_STR("walbrook_shop"), &err), WB_OK);
     assert_int_equal(wb_state_kv_put(s, "table/1", (wb_str){"a\0b", 3}, &err), WB_OK);
+    const wb_kv noted[] = {{"table/2", WB_STR("x")}, {"table/2/1", WB_STR("y")}, {"slot", WB_STR("walbrook_shop")}};
+    assert_int_equal(wb_state_kv_note(s, noted, 3, &err), WB_OK);
+    wb_str note;
+    assert_int_equal(wb_state_kv_get(s, "table/2/1", &note, &err), WB_OK);
+    assert_string_equal(note.ptr, "y");
     wb_state_close(s);
 
     s = open_ok("shop", WB_STATE_LOOK);
@@ -155,6 +160,8 @@ static void test_a_later_start_fences_the_earlier(void **state)
     assert_int_equal(wb_state_save_targets(s, all, 1, &err), WB_E_FENCED);
     wb_error_reset(&err);
     assert_int_equal(wb_state_kv_put(s, "slot", WB_STR("late"), &err), WB_E_FENCED);
+    wb_error_reset(&err);
+    assert_int_equal(wb_state_kv_note(s, &(wb_kv){"slot", WB_STR("late")}, 1, &err), WB_E_FENCED);
     wb_error_reset(&err);
     assert_int_equal(wb_state_kv_del(s, "slot", &err), WB_E_FENCED);
     wb_error_reset(&err);

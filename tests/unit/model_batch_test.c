@@ -66,11 +66,36 @@ static void test_a_batch_keeps_its_tables(void **state)
     wb_batch_unref(b);
 }
 
+/* In turn, and more than there are places for: each is held, none is looked for in a long list. */
+static void test_many_tables_in_one_batch(void **state)
+{
+    WB_UNUSED(state);
+    enum { N = 5000 };
+    static wb_table *all[N];
+    wb_column col = {.name = WB_STR("id"), .type = WB_STR("integer"), .kind = WB_INT};
+    wb_table proto = {.schema = WB_STR("public"), .name = WB_STR("t"), .ncols = 1, .cols = &col};
+    wb_batch *b = wb_batch_loose();
+    for (int again = 0; again < 2; again++) {
+        for (int i = 0; i < N; i++) all[i] = wb_table_new(&proto);
+        for (int turn = 0; turn < 3; turn++)
+            for (int i = 0; i < 1000; i++) wb_batch_table(b, all[i]);
+        assert_int_equal(b->ntables, 1000);
+        assert_false(wb_batch_full(b));
+        for (int i = 0; i < N; i++) wb_batch_table(b, all[i]);
+        assert_true(wb_batch_full(b));
+        for (int i = 0; i < N; i++) wb_table_unref(all[i]);
+        for (int i = 0; i < N; i++) assert_string_equal(all[i]->name.ptr, "t"); /* alive: the sanitizer looks */
+        wb_batch_clear(b);
+    }
+    wb_batch_unref(b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_budget),
         cmocka_unit_test(test_a_batch_keeps_its_tables),
+        cmocka_unit_test(test_many_tables_in_one_batch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,23 +14,19 @@ static void version_key(uint32_t oid, uint64_t hash, char key[48])
     (void)snprintf(key, 48, "table/%u/%016llx", oid, (unsigned long long)hash);
 }
 
-/* Written only when it says something new: each write is synced. */
-static wb_code put_if_new(pg_source *s, const char *key, const wb_out *value, wb_error *err)
-{
-    wb_str have = {NULL, 0}, want = {value->p, value->len};
-    wb_code code = wb_host_state_get(s->host, key, &have, err);
-    if (code != WB_OK || wb_str_eq(have, want)) return code;
-    return wb_host_state_put(s->host, key, want, err);
-}
-
+/* Written only when it says something new, and not synced one by one: a version is needed when the position is past the
+ * rows that have it, and that is written later. */
 wb_code pg_shape_remember(pg_source *s, const pg_shape *shape, uint64_t hash, wb_error *err)
 {
     if (!hash || !pg_state_on(s)) return hash ? WB_OK : pg_told_first(s, shape, err);
     wb_out out = {0};
     char key[48];
-    pg_shape_encode(shape, &out);
+    wb_str have = {NULL, 0};
     version_key(shape->oid, hash, key);
-    wb_code code = out.failed ? pg_nomem(err) : put_if_new(s, key, &out, err);
+    pg_shape_encode(shape, &out);
+    wb_code code = out.failed ? pg_nomem(err) : wb_host_state_get(s->host, key, &have, err);
+    wb_str now = {out.p, out.len};
+    if (code == WB_OK && !wb_str_eq(have, now)) code = wb_host_state_note(s->host, &(wb_kv){key, now}, 1, err);
     wb_out_fini(&out);
     return code;
 }

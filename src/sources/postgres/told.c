@@ -59,7 +59,8 @@ wb_code pg_told_get(pg_source *s, uint32_t oid, wb_arena *a, pg_told *out, bool 
     return WB_OK;
 }
 
-wb_code pg_told_put(pg_source *s, const pg_told *t, wb_error *err)
+/* at_once: durable when it returns, else with the next checkpoint. */
+static wb_code put(pg_source *s, const pg_told *t, bool at_once, wb_error *err)
 {
     char key[48];
     wb_out value = {0};
@@ -68,11 +69,14 @@ wb_code pg_told_put(pg_source *s, const pg_told *t, wb_error *err)
     wb_code code = value.failed ? pg_nomem(err) : WB_OK;
     if (code == WB_OK && !pg_oidset_set(&s->ddl.told, t->shape.oid, !t->dropped)) code = pg_nomem(err);
     if (code == WB_OK)
-        code = pg_state_on(s) ? wb_host_state_put(s->host, key, (wb_str){value.p, value.len}, err)
-                              : keep(&s->ddl, t->shape.oid, &value, err);
+        code = !pg_state_on(s) ? keep(&s->ddl, t->shape.oid, &value, err)
+               : at_once       ? wb_host_state_put(s->host, key, (wb_str){value.p, value.len}, err)
+                               : wb_host_state_note(s->host, &(wb_kv){key, {value.p, value.len}}, 1, err);
     wb_out_fini(&value);
     return code;
 }
+
+wb_code pg_told_put(pg_source *s, const pg_told *t, wb_error *err) { return put(s, t, true, err); }
 
 wb_code pg_told_first(pg_source *s, const pg_shape *shape, wb_error *err)
 {
@@ -82,5 +86,5 @@ wb_code pg_told_first(pg_source *s, const pg_shape *shape, wb_error *err)
     wb_arena_init(&a, 8 * 1024, 0);
     wb_code code = pg_told_get(s, shape->oid, &a, &have, &found, err);
     wb_arena_fini(&a);
-    return code != WB_OK || found ? code : pg_told_put(s, &(pg_told){.shape = *shape}, err);
+    return code != WB_OK || found ? code : put(s, &(pg_told){.shape = *shape}, false, err);
 }

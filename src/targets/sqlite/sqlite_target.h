@@ -24,7 +24,7 @@
 typedef enum sq_mode { SQ_MIRROR, SQ_LOG } sq_mode;
 enum { SQ_FOLLOW, SQ_STOP }; /* on_schema_change */
 enum { SQ_KEEP, SQ_DROP };   /* on_drop          */
-enum { SQ_STATEMENTS = 256, SQ_WAL_PAGES = 20000, SQ_LAYOUT = 1 };
+enum { SQ_PARTIAL = 256, SQ_LEAST = 8, SQ_WAL_PAGES = 20000, SQ_LAYOUT = 1 };
 
 /* What a column is declared as. BLOB has no affinity: it also holds what may be INTEGER or TEXT (64-bit unsigned). */
 typedef enum sq_class { SQ_INTEGER, SQ_REAL, SQ_TEXT, SQ_BLOB } sq_class;
@@ -51,6 +51,7 @@ struct sq_stmt {
     sqlite3_stmt *stmt;
     sq_plan *plan;
     sq_kind kind;
+    size_t bytes;           /* memory of stmt                      */
     sq_stmt *newer, *older; /* LRU of all plans                    */
     sq_stmt *sibling;       /* of the same plan, with a bitmap     */
     uint64_t sent[];        /* from SQ_FIXED on                    */
@@ -80,6 +81,7 @@ struct sq_plan {
     uint64_t *sent;
     sq_stmt *fixed[SQ_FIXED];
     sq_stmt *partial; /* most recently used first */
+    size_t npartial;  /* at most SQ_PARTIAL        */
     size_t parked;
     bool park_made, full, stale, warned_missing, warned_park;
 };
@@ -118,10 +120,10 @@ struct sq_target {
     wb_arena scratch; /* bytes bound for one row            */
     bool scratch_used;
     /* mirror */
-    sq_plan *plans[256];
+    sq_plan *plans[1024];
     sq_plan *last;
     sq_stmt *newest, *oldest;
-    size_t nstatements;
+    size_t nstatements, statement_bytes, statement_limit; /* prepared, what they take, may take */
     size_t parked;
     /* log */
     sqlite3_stmt *log_insert;

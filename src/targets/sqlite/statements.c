@@ -167,11 +167,13 @@ static void drop_stmt(sq_target *s, sq_stmt *q)
         sq_stmt **at = &p->partial;
         while (*at != q) at = &(*at)->sibling;
         *at = q->sibling;
+        p->npartial--;
     }
     unlink_stmt(s, q);
     sqlite3_finalize(q->stmt);
-    free(q);
     s->nstatements--;
+    s->statement_bytes -= q->bytes;
+    free(q);
 }
 
 void sq_statements_drop(sq_target *s, sq_plan *p)
@@ -195,6 +197,14 @@ static sq_stmt *find_partial(sq_plan *p, sq_kind kind, const uint64_t *sent)
     return NULL;
 }
 
+/* The one with a bitmap that was not used for the longest time. */
+static void drop_partial(sq_target *s, sq_plan *p)
+{
+    sq_stmt *q = s->oldest;
+    while (q && (q->plan != p || q->kind < SQ_FIXED)) q = q->newer;
+    if (q) drop_stmt(s, q);
+}
+
 static wb_code make(sq_target *s, sq_plan *p, sq_kind kind, const uint64_t *sent, sq_stmt **out, wb_error *err)
 {
     size_t bits = kind < SQ_FIXED ? 0 : p->words * sizeof *sent;
@@ -216,12 +226,19 @@ static wb_code make(sq_target *s, sq_plan *p, sq_kind kind, const uint64_t *sent
     if (kind < SQ_FIXED) {
         p->fixed[kind] = q;
     } else {
+        if (p->npartial == SQ_PARTIAL) drop_partial(s, p);
+        p->npartial++;
         memcpy(q->sent, sent, bits);
         q->sibling = p->partial;
         p->partial = q;
     }
     push_newest(s, q);
-    if (++s->nstatements > SQ_STATEMENTS) drop_stmt(s, s->oldest);
+    q->bytes = (size_t)sqlite3_stmt_status(q->stmt, SQLITE_STMTSTATUS_MEMUSED, 0) + sizeof *q + bits;
+    s->statement_limit = (size_t)WB_MAX(wb_host_memory(s->host) / 2, (int64_t)1 << 20);
+    s->nstatements++;
+    s->statement_bytes += q->bytes;
+    /* A change may hold several: the newest ones stay, whatever they take. */
+    while (s->statement_bytes > s->statement_limit && s->nstatements > SQ_LEAST) drop_stmt(s, s->oldest);
     *out = q;
     return WB_OK;
 }
