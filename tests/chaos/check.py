@@ -131,6 +131,15 @@ class Stream:
         self.ledger, self.ids, self.done = set(), set(), set()
         self.transaction, self.pending, self.order = None, [], None
         self.counts = collections.Counter()
+        self.schemas = {}  # what the last schema change of a table said
+
+    def schema_change(self, where, table, r):
+        """Each begins where the one before ended: none is missing, none came twice."""
+        told = r["record"].get("_schema", r["record"])
+        if table in self.schemas:
+            want(told["before"] == self.schemas[table], f"{where}: a schema change of {table} that does not begin where the last one ended")
+        want(told["before"] != told["after"], f"{where}: a schema change of {table} that changes nothing")
+        self.schemas[table] = told["after"]
 
     def event(self, n, r):
         where, what, table = f"{self.where}:{n}", r["event_type"], r["table_name"]
@@ -144,6 +153,9 @@ class Stream:
             want(self.transaction not in self.done, f"{where}: transaction {self.transaction} a second time")
             self.done.add(self.transaction)
         want(what != "READ" or self.transaction is None, f"{where}: a row of the snapshot after the stream began")
+        if what in ("CREATE", "ALTER", "DROP"):
+            self.schema_change(where, table, r)
+            return
         self.folds[table].apply(what, r["record"], r.get("before"), where)
         if table == "t_order":
             n = int(r["record"]["n"])

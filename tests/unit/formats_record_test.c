@@ -137,6 +137,20 @@ static void test_null_absent_unchanged_are_three_things(void **state)
     close_it(ctx);
 }
 
+static void test_values_read_afterwards_are_named(void **state)
+{
+    WB_UNUSED(state);
+    wb_txn txn = txn_of("734", WHEN);
+    wb_value row[] = {text(WB_INT, "1"), text(WB_TEXT, "long"), kind(WB_NULL)};
+    wb_change c = {.op = WB_UPDATE, .flags = WB_C_RESELECTED, .table = users, .after = row, .place = PLACE};
+    row[1].flags |= WB_V_RESELECTED;
+    row[2].flags |= WB_V_RESELECTED;
+    void *ctx = open_with((struct opts){0});
+    expect_line(&wb_format_record, ctx, &txn, &c,
+                HEAD("734", "UPDATE") "{\"id\":1,\"name\":\"long\",\"paid\":null},\"reselected\":[\"name\",\"paid\"]}");
+    close_it(ctx);
+}
+
 static void test_nothing_after_takes_before(void **state)
 {
     WB_UNUSED(state);
@@ -389,6 +403,7 @@ int main(void)
         cmocka_unit_test(test_operations),
         cmocka_unit_test(test_schema_changes),
         cmocka_unit_test(test_null_absent_unchanged_are_three_things),
+        cmocka_unit_test(test_values_read_afterwards_are_named),
         cmocka_unit_test(test_nothing_after_takes_before),
         cmocka_unit_test(test_key_change_always_shows_the_old_key),
         cmocka_unit_test(test_options_add_their_keys),
