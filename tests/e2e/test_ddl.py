@@ -185,3 +185,21 @@ def test_new_tables_are_named(wb, db):
     db.sql("insert into later values (1); insert into t values (1)")
     wait_until(lambda: changes(wb.out), 20, "the row", alive=wb)
     assert [r["table_name"] for r in records(wb.out)] == ["t"]
+
+
+def test_new_tables_join(wb, db):
+    """With a word in the log where they joined, over a kill, with and without a key; and in a publication that is not ours to change."""
+    db.sql("create table t (id int primary key)")
+    wb.write([wb.file_target(), wb.sqlite_target()], source={"table_interval": "200ms", "new_tables": "add"}).start().streaming()
+    db.sql("create table later (id int primary key, v text); create table keyless (a int)")
+    wait_until(lambda: "public.later is new and was added" in wb.log() and "public.keyless is new and was added" in wb.log(), 20, "both", alive=wb)
+    db.sql("insert into later values (1, 'x'); insert into keyless values (1)")
+    wait_mirror(wb, "later", "keyless")
+    wb.kill9()
+    db.sql("update later set v = 'y'; insert into keyless values (2); update keyless set a = 3 where a = 2")
+    wb.start()
+    wait_mirror(wb, "later")
+    wait_until(lambda: len(changes(wb.out, "keyless")) >= 2, 20, "the insert", alive=wb)
+    wb.term()
+    assert sorted(r["table_name"] for r in ddl(wb.out, "CREATE")) == ["keyless", "later"]
+    assert [r["record"]["after"]["table"] for r in ddl(wb.out)] == [r["table_name"] for r in ddl(wb.out)]
