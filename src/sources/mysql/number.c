@@ -24,13 +24,33 @@ size_t my_decimal_size(unsigned precision, unsigned scale)
 }
 
 /* One group of `digits` digits at *p; *bad when it is too large. */
-static inline char *put_group(char *q, const uint8_t **p, unsigned digits, uint8_t flip, bool *bad)
+static inline uint32_t read_group(const uint8_t **p, unsigned digits, uint8_t flip, bool *bad)
 {
     unsigned n = group_bytes[digits];
     uint32_t v = 0;
     for (unsigned i = 0; i < n; i++) v = v << 8 | (uint8_t)(*(*p)++ ^ flip);
     *bad |= v >= power10[digits];
-    return my_put_fixed(q, v, digits);
+    return v;
+}
+
+static inline char *put_group(char *q, const uint8_t **p, unsigned digits, uint8_t flip, bool *bad)
+{
+    return my_put_fixed(q, read_group(p, digits, flip, bad), digits);
+}
+
+/* Up to 18 digits before the point and 9 behind it: what most columns are. */
+static char *put_small(char *q, const uint8_t *p, unsigned whole, unsigned scale, uint8_t flip)
+{
+    bool bad = false;
+    uint64_t v = whole % 9 ? read_group(&p, whole % 9, flip, &bad) : 0;
+    for (unsigned i = 0; i < whole / 9; i++) v = v * 1000000000 + read_group(&p, 9, flip, &bad);
+    uint32_t rest = scale ? read_group(&p, scale, flip, &bad) : 0;
+    if (bad) return NULL;
+    if (flip && (v || rest)) *q++ = '-'; /* there is no -0 */
+    q = my_put_u64(q, v);
+    if (scale == 0) return q;
+    *q++ = '.';
+    return my_put_fixed(q, rest, scale);
 }
 
 char *my_put_decimal(char *q, const uint8_t *bytes, unsigned precision, unsigned scale)
@@ -43,6 +63,7 @@ char *my_put_decimal(char *q, const uint8_t *bytes, unsigned precision, unsigned
     unsigned whole = precision - scale;
     uint8_t flip = copy[0] & 0x80 ? 0 : 0xff; /* negative: all bits inverted, but the sign's */
     copy[0] ^= 0x80;
+    if (whole <= 18 && scale <= 9) return put_small(q, p, whole, scale, flip);
     char digits[MY_DECIMAL_TEXT], *d = digits;
     bool bad = false;
     if (whole % 9) d = put_group(d, &p, whole % 9, flip, &bad);

@@ -95,10 +95,15 @@ wb_code my_rows_open(my_decoder *d, uint8_t type, const uint8_t *bytes, size_t n
     c->end = r.end;
     c->place = d->place;
     if (c->p < c->end) c->plan = plan;
-    if (c->p == c->end && count_bits(c->present, plan->ncols) == 0)
-        return my_bad_event(d, type, err, "its rows have no column of table %.*s.%.*s, so that they cannot be counted",
-                            (int)plan->schema.len, plan->schema.ptr, (int)plan->name.len, plan->name.ptr);
-    return WB_OK;
+    if (c->p < c->end || count_bits(c->present, plan->ncols) > 0) return WB_OK;
+    wb_code code =
+        my_bad_event(d, type, err, "its rows have no column of table %.*s.%.*s, so that they cannot be counted",
+                     (int)plan->schema.len, plan->schema.ptr, (int)plan->name.len, plan->name.ptr);
+    wb_hint(
+        err,
+        "MySQL logs an INSERT of nothing but defaults so when binlog_row_image is MINIMAL: set it to FULL, and take a "
+        "new snapshot of the table.");
+    return code;
 }
 
 /* ---------------------------------------------------------------- one image */
