@@ -195,9 +195,7 @@ static wb_code unknown_xa(my_decoder *d, wb_str name, wb_error *err)
             "its rows are "
             "not known.",
             (int)WB_MIN(name.len, 100), name.ptr, d->log, (unsigned long long)d->place);
-    wb_hint(
-        err,
-        "Start at a place before its XA PREPARE, take a new snapshot, or go on without its rows (unknown_xa: skip).");
+    wb_hint(err, "Start at a place before its XA PREPARE, or take a new snapshot.");
     return WB_E_GAP;
 }
 
