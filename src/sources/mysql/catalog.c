@@ -174,11 +174,33 @@ static wb_code load_engine(my_link *l, wb_str schema, wb_str name, my_schema *ou
     return code;
 }
 
+/* The log may show a DDL statement before others see what it did. It holds its table's metadata lock until they do: to
+ * touch the table is to wait for that. *gone: there is no such table. */
+static wb_code wait_for_ddl(my_link *l, wb_str schema, wb_str name, bool *gone, wb_error *err)
+{
+    wb_error e;
+    wb_out sql = {0};
+    wb_error_reset(&e);
+    wb_out_z(&sql, "SELECT 1 FROM ");
+    my_put_table(&sql, schema, name);
+    wb_out_z(&sql, " LIMIT 0");
+    wb_code code = my_do(l, "to touch a table", my_out_z(&sql), &e);
+    wb_out_fini(&sql);
+    *gone = code == WB_E_SCHEMA;
+    if (code == WB_OK || code == WB_E_SCHEMA || code == WB_E_AUTH)
+        return WB_OK; /* no right: there is nothing to see either */
+    if (err && err->code == WB_OK) *err = e;
+    return code;
+}
+
 wb_code my_shape_load(my_link *l, wb_str schema, wb_str name, wb_arena *a, my_schema *out, wb_error *err)
 {
     *out = (my_schema){.schema = {wb_arena_strndup(a, schema.ptr, schema.len), schema.len},
                        .name = {wb_arena_strndup(a, name.ptr, name.len), name.len}};
-    wb_code code = load_columns(l, schema, name, a, out, err);
+    bool gone;
+    wb_code code = wait_for_ddl(l, schema, name, &gone, err);
+    if (code != WB_OK || gone) return code;
+    code = load_columns(l, schema, name, a, out, err);
     if (code == WB_OK && out->ncols) code = load_key(l, schema, name, a, out, err);
     if (code == WB_OK && out->ncols) code = load_engine(l, schema, name, out, err);
     return code;
