@@ -84,7 +84,7 @@ def test_d15_names_of_any_characters(wb, db):
             c.execute(f"update {s}.{quoted(n)} set {quoted(n)} = 'moved' where {quoted(n)} like 'snap%'")
             c.execute(f"alter table {s}.{quoted(n)} rename column {quoted('1')} to {quoted('renamed ' + n[:8])}")
             c.execute(f"delete from {s}.{quoted(n)} where {quoted(n if n != '1' else 'renamed 1')} like 'stream%'")
-    wait_until(lambda: len(records(wb.out)) == 4 * len(tables), 40, "all records", alive=wb)
+    wait_until(lambda: len(records(wb.out)) == 5 * len(tables), 40, "all records", alive=wb)
     status = wb.command("status", wb.file, code=0).stdout
     wb.term()
     assert not [c for c in status if ord(c) < 32 and c != "\n"]
