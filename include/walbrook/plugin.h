@@ -128,9 +128,8 @@ typedef struct wb_kv {
 WB_API wb_code wb_host_state_put_all(wb_host *h, const wb_kv *kv, size_t n, wb_error *err) WB_MUST;
 /* The same without a sync: durable before any checkpoint that comes later. For what a position needs once it is past. */
 WB_API wb_code wb_host_state_note(wb_host *h, const wb_kv *kv, size_t n, wb_error *err) WB_MUST;
-/* A copy of tables has begun (until.ptr NULL) or was handed over whole: those who wait for it (`--until now`) wait
- * until every target is at `until`. */
-WB_API void wb_host_copying(wb_host *h, bool on, wb_pos until);
+/* Tables are being copied, or all of it was handed over: `--until now` waits until it has arrived, too. */
+WB_API void wb_host_copying(wb_host *h, bool on);
 /* Progress of a snapshot, for the bar and status. total < 0: not known. table NULL: the end. */
 WB_API void wb_host_progress(wb_host *h, const wb_table *table, int64_t rows, int64_t total);
 
@@ -195,7 +194,7 @@ typedef struct wb_source {
      * whether it can be done and write it to the state, where read() finds it after a reload, or the next open. */
     wb_code (*ask)(void *ctx, wb_host *h, const char *what, const char *table, wb_error *err);
     /* HUP; source thread, between reads, while open. `fresh`: a context with the options that the file has now; NULL:
-     * it cannot be read. What can change while running is copied from it. */
+     * it cannot be read. What can change while running is taken from it; it lives until the next one. */
     wb_code (*reload)(void *ctx, const void *fresh, wb_error *err);
     void (*interrupt)(void *ctx); /* any thread, any time, repeatedly: read and open return soon          */
     void (*close)(void *ctx);

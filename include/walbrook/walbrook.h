@@ -31,7 +31,8 @@ WB_API void wb_pipeline_on_progress(wb_pipeline *p,
 
 typedef enum wb_run_flags {
     WB_RUN_UNTIL_NOW = 1,
-    WB_RUN_STANDBY = 2 /* another process runs it: wait for its end, then take over */
+    WB_RUN_STANDBY = 2, /* another process runs it: wait for its end, then take over */
+    WB_RUN_SNAPSHOT = 4 /* only copy the tables, whatever the file says of snapshots */
 } wb_run_flags;
 typedef struct wb_run_options {
     uint32_t flags;
@@ -55,6 +56,9 @@ WB_API int wb_pipeline_blame(const wb_pipeline *p);
 
 /* Whether it runs or not: one JSON object in malloc'd memory (free() it). Asks the servers. */
 WB_API char *wb_pipeline_status(wb_pipeline *p, wb_error *err);
+/* "add-table" or "resync" of one table ("schema.table"): checked, kept in the state, and the process that runs the
+ * pipeline is told; *running false: the next run does it. */
+WB_API wb_code wb_pipeline_ask(wb_pipeline *p, const char *what, const char *table, bool *running, wb_error *err);
 /* Remove what it made at the source, and its state. `say` gets one line a removed thing. */
 WB_API wb_code wb_pipeline_drop(wb_pipeline *p, void (*say)(void *arg, const char *line), void *arg, wb_error *err);
 /* Compare what the targets hold with a new snapshot of the source: rows that differ, and the end of every table, through

@@ -16,6 +16,11 @@ static const cli_option run_options[] = {
     CLI_LOG_OPTIONS,
     {0},
 };
+static const cli_option snapshot_options[] = {
+    {"resnapshot", CLI_MANY, "NAME", "copy to this target again, from nothing"},
+    CLI_LOG_OPTIONS,
+    {0},
+};
 static const cli_option tail_options[] = {
     {"tables", CLI_MANY, "PATTERN", "only these tables, such as public.*"},
     {"json", CLI_FLAG, NULL, "records for machines instead of lines for eyes"},
@@ -53,8 +58,21 @@ const cli_command cli_commands[] = {
     {"run", "FILE...", "run a pipeline, or several in one process",
      "TERM or INT delivers what was read (for at most the pipeline's grace), writes the checkpoints and ends with 0; "
      "a\n"
-     "second one ends at once. HUP syncs the targets' files and opens them again. USR1 logs the status.",
+     "second one ends at once. HUP syncs the targets' files, opens them again and looks for new\n"
+     "tables that match `tables`. USR1 logs the status.",
      run_options, 1, 1000, cli_run},
+    {"snapshot", "FILE", "copy the tables as they are now, once, and end",
+     "As `snapshot: only`: no slot, no changes afterwards. One that was interrupted begins again.", snapshot_options, 1,
+     1, cli_snapshot},
+    {"add-table", "FILE TABLE", "let a table join a pipeline that has run: it is copied, then followed",
+     "TABLE is schema.table and must match the file's `tables`. The pipeline may be running: the copy comes in turns "
+     "with\n"
+     "the stream. HUP does it for all tables that match and have not joined.",
+     NULL, 2, 2, cli_add_table},
+    {"resync", "FILE TABLE", "read a table again, for all targets",
+     "Each target first empties its copy of the table, so that rows that should not be there go. The pipeline may be\n"
+     "running.",
+     NULL, 2, 2, cli_resync},
     {"check", "FILE", "look whether both ends are ready; changes nothing",
      "Each finding comes with the SQL or the command that mends it. Exit code 1 when one must be mended first.", NULL,
      1, 1, cli_check},

@@ -1,5 +1,5 @@
-/* progress.c: the bar of a snapshot: table, rows, share, rows a second, what is left. One line, redrawn ten times a
- * second at most. Called from the source's thread. */
+/* progress.c: the bar of a snapshot: the table begun last; rows of all tables, share, rows a second, what is left. One
+ * line, redrawn ten times a second at most. Called from the source's thread. */
 #include "cli/cli.h"
 
 #include <inttypes.h>
@@ -12,6 +12,7 @@ enum { WIDTH = 24 };
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER; /* guards all below */
 static char current[200];
 static double began, drawn;
+static int64_t first, last; /* rows when it began, and now */
 
 static double now(void)
 {
@@ -20,10 +21,10 @@ static double now(void)
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-static void draw(const char *table, int64_t rows, int64_t total, double seconds)
+static void draw(const char *table, int64_t rows, int64_t total, int64_t done, double seconds)
 {
     char text[256], have[32], all[32], speed[32], left[32], cells[WIDTH + 1];
-    double rate = seconds > 0.2 ? (double)rows / seconds : 0;
+    double rate = seconds > 0.2 ? (double)done / seconds : 0;
     (void)cli_number(rows, have);
     speed[0] = 0;
     if (rate > 0) (void)snprintf(speed, sizeof speed, ", %.20s/s", cli_number((int64_t)rate, all));
@@ -54,14 +55,16 @@ void cli_on_progress(void *arg, const char *table, int64_t rows, int64_t total)
         current[0] = 0;
         cli_bar("");
     } else {
-        bool fresh = strcmp(current, table) != 0;
+        bool fresh = !current[0] || rows < last;
+        (void)snprintf(current, sizeof current, "%s", table);
         if (fresh) {
-            (void)snprintf(current, sizeof current, "%s", table);
             began = t;
+            first = rows;
         }
+        last = rows;
         if (fresh || t - drawn >= 0.1) {
             drawn = t;
-            draw(table, rows, total, t - began);
+            draw(table, rows, total, rows - first, t - began);
         }
     }
     pthread_mutex_unlock(&mutex);

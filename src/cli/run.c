@@ -1,4 +1,4 @@
-/* run.c: `walbrook run FILE...` */
+/* run.c: `walbrook run FILE...`, `walbrook snapshot FILE` */
 #include "cli/cli.h"
 
 #include <stdlib.h>
@@ -31,5 +31,16 @@ int cli_run(const cli_args *a)
     free(accept);
     free(resnapshot);
     free(jobs);
+    return code;
+}
+
+int cli_snapshot(const cli_args *a)
+{
+    int code = cli_say_open(a, WB_LOG_INFO);
+    if (code != EXIT_FINE) return code;
+    const char **resnapshot = cli_values(a, "resnapshot");
+    cli_job job = {.file = a->words[0], .options = {.flags = WB_RUN_SNAPSHOT, .resnapshot = resnapshot}};
+    code = cli_run_jobs(&job, 1);
+    free(resnapshot);
     return code;
 }

@@ -162,7 +162,9 @@ static void print_source(const cli_json *s)
         double total = cli_json_number(snapshot, "total", -1);
         (void)printf("    %-24s %s, %s", "copying", cli_json_text(snapshot, "table"),
                      cli_number((int64_t)cli_json_number(snapshot, "rows", 0), a));
-        (void)printf(total > 0 ? " of about %s rows\n" : " rows\n", cli_number((int64_t)total, b));
+        (void)printf(total > 0 ? " of about %s rows" : " rows", cli_number((int64_t)total, b));
+        double eta = cli_json_number(snapshot, "eta_seconds", -1);
+        (void)printf(eta >= 0 ? ", left: %s\n" : "\n", cli_seconds(eta, a));
     }
     print_facts(cli_json_get(source, "server"), NULL);
     print_facts(source, known);

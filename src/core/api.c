@@ -47,13 +47,13 @@ void wb_pipeline_free(wb_pipeline *p)
     wb_host_fini(&p->host);
     wb_kept_fini(&p->settled);
     wb_kept_fini(&p->tip);
-    wb_kept_fini(&p->copied);
     wb_kept_fini(&p->server_end);
     free(p->facts);
     pthread_cond_destroy(&p->cond);
     pthread_cond_destroy(&p->watch_cond);
     pthread_mutex_destroy(&p->mutex);
     wb_config_free(p->config);
+    wb_config_free(p->reloaded);
     free(p);
 }
 

@@ -75,6 +75,7 @@ struct wb_lane {
     pthread_cond_t cond;
     wb_entry *entries; /* circular */
     size_t cap;
+    uint64_t copied;           /* all tickets of the copy are below */
     uint64_t head, next, tail; /* tickets: oldest unanswered, next to write, next to issue */
     _Atomic(wb_lane_state) state;
     atomic_bool stop;
@@ -155,10 +156,10 @@ struct wb_pipeline {
     atomic_bool source_ended;
     bool source_failed, source_open;
     wb_error source_error;
-    wb_kept settled; /* every checkpoint, durably */
-    wb_kept tip;     /* --until now */
-    bool copying;    /* tables are being copied: --until now waits for the end of it */
-    wb_kept copied;  /* and for this position */
+    wb_kept settled;     /* every checkpoint, durably */
+    wb_kept tip;         /* --until now */
+    atomic_bool copying; /* tables are being copied: --until now waits for the end of it */
+    atomic_bool copied;  /* that was so once: until every target has answered it */
     bool until_now;
     bool standby; /* --standby: tries for as long as it takes */
     char *facts;  /* of the server: JSON members, malloc'd; NULL: not asked yet */
@@ -170,6 +171,7 @@ struct wb_pipeline {
 
     atomic_bool reopen;        /* a lane is ready again: the source closes and opens */
     atomic_bool reload_source; /* HUP */
+    wb_config *reloaded;       /* source thread: what the file said then; the source may point into it */
     atomic_bool quit;          /* source thread: leave the loop */
     atomic_bool finish;        /* source thread: settle, close, end */
     atomic_ullong read_changes, read_transactions, reconnects;

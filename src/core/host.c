@@ -168,15 +168,17 @@ wb_code wb_host_state_put_all(wb_host *h, const wb_kv *kv, size_t n, wb_error *e
     return h->p && h->p->state ? wb_state_kv_put_all(h->p->state, kv, n, err) : WB_OK;
 }
 
-void wb_host_copying(wb_host *h, bool on, wb_pos until)
+void wb_host_copying(wb_host *h, bool on)
 {
     wb_pipeline *p = h->p;
     if (!p) return;
-    pthread_mutex_lock(&p->mutex);
-    p->copying = on;
-    if (until.len) (void)!wb_keep(&p->copied, (wb_stand){until, 0});
-    pthread_cond_broadcast(&p->cond);
-    pthread_mutex_unlock(&p->mutex);
+    for (size_t i = 0; !on && i < p->nlanes; i++) {
+        pthread_mutex_lock(&p->lanes[i].mutex);
+        p->lanes[i].copied = p->lanes[i].tail;
+        pthread_mutex_unlock(&p->lanes[i].mutex);
+    }
+    atomic_store(&p->copying, on);
+    if (on) atomic_store(&p->copied, true);
 }
 
 void wb_host_progress(wb_host *h, const wb_table *table, int64_t rows, int64_t total)

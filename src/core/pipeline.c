@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/options.h"
 #include "core/engine.h"
 
 enum { TICK_US = 100000, TICK_FAST_US = 5000 };
@@ -76,6 +77,14 @@ static wb_code open_state(wb_pipeline *p, const wb_run_options *o, wb_error *err
     }
 }
 
+/* `walbrook snapshot`: as if the file said `snapshot: only`. */
+static wb_code set_snapshot_only(wb_config *c, wb_error *err)
+{
+    for (const wb_option *o = c->source->head.options; o->name; o++)
+        if (strcmp(o->name, "snapshot") == 0) return wb_option_set(o, c->source_ctx, "only", &c->arena, err);
+    return wb_fail(err, WB_E_UNSUPPORTED, WB_NEVER, "the source %s copies nothing", c->source->head.name);
+}
+
 static wb_code prepare(wb_pipeline *p, const wb_run_options *o, wb_error *err)
 {
     wb_config *c = p->config;
@@ -97,7 +106,8 @@ static wb_code prepare(wb_pipeline *p, const wb_run_options *o, wb_error *err)
     if (rc == WB_OK) rc = wb_state_next_epoch(p->state, &p->epoch, err);
     if (rc != WB_OK) return rc;
     p->blame = 0;
-    rc = open_transforms(p, err);
+    if (o && (o->flags & WB_RUN_SNAPSHOT)) rc = set_snapshot_only(c, err);
+    if (rc == WB_OK) rc = open_transforms(p, err);
     p->until_now = o && (o->flags & WB_RUN_UNTIL_NOW);
     if (rc == WB_OK) rc = wb_members_open(p, o, err);
     if (rc == WB_OK && p->until_now) rc = take_tip(p, err);
@@ -127,22 +137,24 @@ static wb_code start_threads(wb_pipeline *p, wb_error *err)
 typedef enum ending { GO_ON, ASKED, REACHED, ENDED, SOURCE_FAILED, TARGETS_FAILED, CHECKPOINT_FAILED } ending;
 
 /* `--until now`: it has what was there at the start, tables that are being copied included. */
-static bool has_enough(wb_pipeline *p, wb_pos pos)
+static bool has_enough(wb_pipeline *p, wb_lane *l)
 {
-    const wb_source *s = wb_pipeline_source(p);
-    if (!pos.len) return false;
-    int order = s->compare(pos, wb_kept_stand(&p->tip).pos);
-    pthread_mutex_lock(&p->mutex);
-    int copied = p->copied.len ? s->compare(pos, wb_kept_stand(&p->copied).pos) : 1;
-    bool copying = p->copying;
-    pthread_mutex_unlock(&p->mutex);
-    return !copying && (order == 0 || order == 1) && (copied == 0 || copied == 1);
+    wb_kept copy = {0};
+    wb_pos pos = wb_lane_checkpoint(l, &copy).pos;
+    int order = pos.len ? wb_pipeline_source(p)->compare(pos, wb_kept_stand(&p->tip).pos) : -1;
+    wb_kept_fini(&copy);
+    if (order != 0 && order != 1) return false;
+    if (atomic_load(&p->copying)) return false;
+    if (!atomic_load(&p->copied)) return true;
+    pthread_mutex_lock(&l->mutex);
+    bool answered = l->state == WB_LANE_RUNNING && l->head >= l->copied;
+    pthread_mutex_unlock(&l->mutex);
+    return answered;
 }
 
 static ending targets_ending(wb_pipeline *p)
 {
     size_t failed = 0, behind = 0;
-    wb_kept copy = {0};
     for (size_t i = 0; i < p->nlanes; i++) {
         wb_lane *l = &p->lanes[i];
         if (l->state == WB_LANE_FAILED) {
@@ -151,9 +163,8 @@ static ending targets_ending(wb_pipeline *p)
             continue;
         }
         if (!p->until_now) continue;
-        behind += !has_enough(p, wb_lane_checkpoint(l, &copy).pos);
+        behind += !has_enough(p, l);
     }
-    wb_kept_fini(&copy);
     if (failed >= p->nlanes) return TARGETS_FAILED;
     if (p->until_now && behind == 0) return failed ? TARGETS_FAILED : REACHED;
     return GO_ON;

@@ -159,8 +159,13 @@ static void reload(loop *o)
     if (rc == WB_OK && c && c->source != p->config->source)
         rc = wb_fail(&err, WB_E_CONFIG, WB_NEVER, "the file names another source now");
     if (rc == WB_OK) rc = o->source->reload(o->ctx, c ? c->source_ctx : NULL, &err);
-    if (rc != WB_OK) wb_log_error(&p->logger, WB_LOG_WARN, "reload", &err);
-    wb_config_free(c);
+    if (rc != WB_OK) {
+        wb_log_error(&p->logger, WB_LOG_WARN, "reload", &err);
+        wb_config_free(c);
+    } else if (c) {
+        wb_config_free(p->reloaded);
+        p->reloaded = c;
+    }
 }
 
 static void said_open(loop *o)

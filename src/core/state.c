@@ -142,9 +142,9 @@ static wb_code look_inside(wb_state *s, const char *pipeline, const char *source
 static wb_code open_db(wb_state *s, const char *dir, wb_state_mode mode, wb_error *err)
 {
     struct stat st;
-    if (dir && mode == WB_STATE_LOOK && stat(s->path, &st) != 0) return WB_AGAIN;
-    int flags = SQLITE_OPEN_NOMUTEX |
-                (mode == WB_STATE_LOOK ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+    if (dir && mode != WB_STATE_RUN && stat(s->path, &st) != 0) return WB_AGAIN;
+    int flags = SQLITE_OPEN_NOMUTEX | (mode == WB_STATE_LOOK ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE) |
+                (mode == WB_STATE_RUN ? SQLITE_OPEN_CREATE : 0);
     mode_t old = umask(0077);
     int rc = sqlite3_open_v2(dir ? s->path : ":memory:", &s->db, flags, NULL);
     if (rc == SQLITE_OK && mode == WB_STATE_RUN)

@@ -20,10 +20,10 @@ typedef struct wb_target_state {
 } wb_target_state;
 void wb_target_state_fini(wb_target_state *t);
 
-typedef enum wb_state_mode { WB_STATE_RUN, WB_STATE_LOOK } wb_state_mode;
+typedef enum wb_state_mode { WB_STATE_RUN, WB_STATE_LOOK, WB_STATE_ASK } wb_state_mode;
 
 /* RUN: makes the folder and the file, takes the lock (WB_E_STATE and WB_RETRY: another one has it, its pid is named).
- * LOOK: read-only, no lock; WB_AGAIN when there is no state. dir NULL: in memory (tail). */
+ * LOOK: read-only, no lock; WB_AGAIN when there is no state. ASK: the same, but a wish may be written, whoever runs. dir NULL: in memory (tail). */
 wb_code wb_state_open(const char *dir, const char *pipeline, const char *source_type, wb_state_mode mode,
                       wb_state **out, wb_error *err) WB_MUST;
 void wb_state_close(wb_state *s);

@@ -19,7 +19,7 @@ def table(db):
 
 
 def lsn(text):
-    hi, lo = str(text).split("/")
+    hi, lo = str(text).split("+")[0].split("/")  # a target's position counts turns of copies, too
     return (int(hi, 16) << 32) + int(lo, 16)
 
 

@@ -43,10 +43,17 @@ static void heartbeat(pg_source *s, int64_t now)
         wb_host_log(s->host, WB_LOG_WARN, "the heartbeat failed: %s", ignored.message);
 }
 
+/* Where the stream is awaited: by `--until now`, by a snapshot that is to be copied there. 0: nowhere. */
+static pg_lsn awaited(const pg_source *s)
+{
+    pg_lsn tip = atomic_load_explicit(&s->tip_wanted, memory_order_relaxed);
+    return s->snap.phase == PG_SNAP_REACH ? WB_MAX(tip, s->snap.point) : tip;
+}
+
 /* `--until now` waits for a place in the log that an idle server may not have told us yet: ask. */
 static bool must_ask(const pg_source *s, int64_t now)
 {
-    pg_lsn tip = atomic_load_explicit(&s->tip_wanted, memory_order_relaxed);
+    pg_lsn tip = awaited(s);
     return tip && s->received < tip && now - s->heard_us > ASK_EVERY_US && now - s->asked_us > ASK_EVERY_US;
 }
 
@@ -71,6 +78,6 @@ int64_t pg_timers_left(const pg_source *s, int64_t now)
     if (s->heartbeat_ms) at = WB_MIN(at, s->heartbeat_at_us);
     if (s->idle_to) at = WB_MIN(at, s->idle_at_us);
     at = WB_MIN(at, s->ddl.watch_at_us);
-    if (atomic_load_explicit(&s->tip_wanted, memory_order_relaxed) > s->received) at = WB_MIN(at, now + ASK_EVERY_US);
+    if (awaited(s) > s->received) at = WB_MIN(at, now + ASK_EVERY_US);
     return WB_MAX(at - now, 0);
 }

@@ -36,7 +36,9 @@ static void say_idle(pg_source *s)
 wb_code pg_batch_put(pg_source *s, wb_error *err)
 {
     if (s->batch && wb_batch_last_txn(s->batch)) {
-        wb_code code = pg_reselect_batch(s, err);
+        /* Rows to be read again are known before the changes that ask for it are out. */
+        wb_code code = WB_UNLIKELY(s->snap.changed) ? pg_snap_save(s, err) : WB_OK;
+        if (code == WB_OK) code = pg_reselect_batch(s, err);
         if (code != WB_OK) return code;
         wb_batch *b = s->batch;
         s->batch = NULL;
@@ -59,6 +61,7 @@ wb_code pg_batch_for(pg_source *s, size_t need, wb_error *err)
     s->txn.in_batch = false;
     s->batch = wb_host_take(s->host, need);
     s->batch_room = WB_MAX(need, (size_t)BIG);
+    if (WB_UNLIKELY(s->snap.held && s->batch)) wb_batch_set_targets(s->batch, ~s->snap.held);
     return s->batch ? WB_OK : WB_AGAIN;
 }
 
@@ -87,12 +90,14 @@ void pg_enter_txn(pg_source *s)
 static void begin_txn(pg_source *s, uint32_t xid, pg_lsn at, int64_t commit_us)
 {
     s->txn = (pg_txn){.active = true, .xid = xid, .at = at, .commit_us = commit_us};
+    s->snap.last = WB_MAX(s->snap.last, at);
     pg_decoder_ordinal(s->decoder, 0);
 }
 
 /* Needs a batch when the transaction had changes. */
 static wb_code end_txn(pg_source *s, pg_lsn end, wb_error *err)
 {
+    s->snap.passed = WB_MAX(s->snap.passed, end);
     if (!s->txn.rows) { /* nothing of it is for us */
         s->idle_to = WB_MAX(s->idle_to, end);
         s->txn.active = false;
@@ -157,6 +162,7 @@ static wb_code decode_row(pg_source *s, const char *p, size_t n, uint64_t place,
     }
     code = pg_decode(s->decoder, p, n, place, s->batch, &ev, err);
     if (code == WB_OK) s->txn.rows += ev.rows;
+    if (WB_UNLIKELY(s->snap.wanted) && code == WB_OK) code = pg_snap_mark(s, wb_batch_last_change(s->batch), err);
     if (WB_LIKELY(!s->reselect || code != WB_OK)) return code;
     if (!pg_reselect_note(s)) return pg_nomem(err);
     return pg_reselect_due(s) ? pg_batch_put(s, err) : WB_OK;
@@ -311,6 +317,7 @@ static wb_code put_aside(pg_source *s, const char *p, size_t n, uint64_t place, 
 
 static void on_keepalive(pg_source *s, const pg_frame *f)
 {
+    if (!s->txn.active && !s->replay) s->snap.passed = WB_MAX(s->snap.passed, f->end);
     if (!pg_in_flight(s)) s->idle_to = WB_MAX(s->idle_to, f->end);
 }
 

@@ -290,15 +290,6 @@ static wb_code make_slot(pg_source *s, const plan *p, char *snapshot, pg_lsn *po
     return code;
 }
 
-/* A snapshot beside a slot that is older: from a temporary slot, whose consistent point the stream passes later; what
- * the snapshot has is then left out for the targets that got it. */
-static wb_code borrow_snapshot(pg_source *s, char *snapshot, pg_lsn *point, wb_error *err)
-{
-    (void)snprintf(s->snap.temp_slot, sizeof s->snap.temp_slot, "walbrook_copy_%d_%llx", (int)getpid(),
-                   (unsigned long long)wb_now_us() & 0xffffffffffu);
-    return pg_slot_create(s, &s->repl, s->snap.temp_slot, true, true, point, snapshot, err);
-}
-
 /* ---------------------------------------------------------------- the order of things */
 
 static wb_code load_tables(pg_source *s, wb_error *err)
@@ -312,37 +303,56 @@ static wb_code load_tables(pg_source *s, wb_error *err)
     return code;
 }
 
-static wb_code snapshot_only(pg_source *s, wb_error *err)
+/* A copy that nothing follows must be of one snapshot: one that was interrupted begins again. */
+static wb_code snapshot_only(pg_source *s, const wb_resume *resume, wb_error *err)
 {
-    s->snap.only = true;
-    if (!s->fresh) return WB_OK; /* all targets have it: read says the end */
+    pg_snap *n = &s->snap;
+    char was[16];
+    n->only = true;
+    wb_code code = pg_state_get(s, "snapshot", was, sizeof was, err);
+    bool done = code == WB_OK && strcmp(was, "running") != 0;
+    if (code != WB_OK || (done && !s->fresh)) return code; /* all targets have it: read says the end */
     if (!s->cat.nwanted) return wb_fail(err, WB_E_CONFIG, WB_NEVER, "No table of the database matches `tables`.");
     pg_pub pub, insert_pub; /* one that the user named has a say in rows and columns here, too */
-    wb_code code = s->names.pub_named ? pg_pub_look(&s->side, &s->names, &s->cat, &pub, &insert_pub, err) : WB_OK;
+    if (s->names.pub_named) code = pg_pub_look(&s->side, &s->names, &s->cat, &pub, &insert_pub, err);
     if (code != WB_OK) return code;
     for (size_t i = 0; s->names.pub_named && pub.exists && i < s->cat.n; i++)
         if (!s->cat.tables[i].published) s->cat.tables[i].wanted = false;
-    return pg_snap_begin(s, NULL, 0, err);
+    code = pg_snap_load(s, resume, true, err);
+    n->fresh = s->fresh;
+    n->redo = done ? 0 : n->running & ~s->fresh;
+    if (code == WB_OK) code = pg_state_put(s, "snapshot", "running", err);
+    if (code == WB_OK) code = pg_snap_plan_fresh(s, n->fresh | n->redo, err);
+    if (code == WB_OK) code = pg_snap_describe(s, err);
+    if (code == WB_OK) code = pg_snap_workers_open(s, "", err);
+    return code == WB_OK ? pg_snap_begin_turns(s, err) : code;
 }
 
 /* Numbers of columns as of the slot, for targets that begin without a snapshot. */
 static wb_code remember_shapes(pg_source *s, wb_error *err)
 {
-    wb_code code = WB_OK;
-    for (size_t i = 0; i < s->cat.n && code == WB_OK && pg_state_on(s); i++) {
+    wb_arena a;
+    wb_out oids = {0};
+    pg_shape *shapes = NULL;
+    size_t n = 0;
+    if (!pg_state_on(s)) return WB_OK;
+    wb_arena_init(&a, 16 * 1024, 0);
+    wb_out_byte(&oids, '{');
+    for (size_t i = 0; i < s->cat.n; i++) {
         const pg_table *t = &s->cat.tables[i];
-        if (!t->published || !pg_catalog_covers(&s->cat, t)) continue;
-        wb_arena a;
-        wb_arena_init(&a, 8 * 1024, 0);
-        pg_shape shape;
-        bool found = false;
-        code = pg_shape_load(&s->side, t->oid, &a, &shape, &found, err);
-        if (code == WB_OK && found) {
-            pg_shape_narrow(&shape, t->columns);
-            code = pg_shape_remember(s, &shape, 0, err);
-        }
-        wb_arena_fini(&a);
+        if (t->published && pg_catalog_covers(&s->cat, t))
+            wb_out_printf(&oids, "%s%u", oids.len > 1 ? "," : "", t->oid);
     }
+    wb_out_byte(&oids, '}');
+    const char *text = pg_out_z(&oids);
+    wb_code code = text ? pg_shapes_load(&s->side, text, &a, &shapes, &n, err) : pg_nomem(err);
+    for (size_t i = 0; i < n && code == WB_OK; i++) {
+        const pg_table *t = pg_catalog_find(&s->cat, shapes[i].oid);
+        pg_shape_narrow(&shapes[i], t ? t->columns : NULL);
+    }
+    if (code == WB_OK) code = pg_shapes_remember(s, shapes, n, err);
+    wb_out_fini(&oids);
+    wb_arena_fini(&a);
     return code;
 }
 
@@ -353,30 +363,63 @@ static void say_start(pg_source *s, pg_lsn point)
     wb_host_idle(s->host, (wb_pos){pos, PG_POS_LEN}, s->fresh);
 }
 
-/* The slot exists or is made; then a snapshot, or the stream at once. */
-static wb_code start(pg_source *s, const plan *p, wb_error *err)
+static wb_code log_end(pg_source *s, pg_lsn *out, wb_error *err)
+{
+    PGresult *res;
+    wb_code code = pg_query(&s->side, "where its log ends",
+                            "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE"
+                            " pg_current_wal_flush_lsn() END",
+                            &res, err);
+    if (code != WB_OK) return code;
+    (void)pg_lsn_parse(wb_str_of(PQgetvalue(res, 0, 0)), out);
+    PQclear(res);
+    return WB_OK;
+}
+
+/* The slot is made, and its snapshot is the first copy: all of it, then the stream. */
+static wb_code begin_with_slot(pg_source *s, const plan *p, wb_error *err)
 {
     char snapshot[PG_NAME] = "";
-    pg_lsn point = 0;
+    pg_snap *n = &s->snap;
+    wb_code code = make_slot(s, p, snapshot, &n->point, err);
+    s->start = n->point;
+    if (code == WB_OK) code = pg_ddl_begin(s, s->start, err);
+    if (code == WB_OK && !p->snapshot) code = remember_shapes(s, err);
+    if (code != WB_OK || !p->snapshot) return code;
+    n->fresh = s->fresh;
+    code = pg_snap_plan_fresh(s, s->fresh, err);
+    if (code == WB_OK) code = pg_snap_describe(s, err);
+    if (code == WB_OK) code = pg_snap_workers_open(s, snapshot, err);
+    return code == WB_OK ? pg_snap_begin_turns(s, err) : code;
+}
+
+/* The slot is there: what is to be copied still, for old targets and new ones, comes in turns with the stream. */
+static wb_code begin_with_stream(pg_source *s, const plan *p, wb_error *err)
+{
+    pg_snap *n = &s->snap;
     wb_code code = WB_OK;
+    if (p->snapshot) {
+        n->fresh = n->held = s->fresh;
+        code = pg_snap_plan_fresh(s, s->fresh, err);
+    }
+    n->wanted = n->fresh || sql_ledger_lacks(&n->ledger, n->running);
+    return code == WB_OK && n->wanted ? log_end(s, &n->near, err) : code;
+}
+
+static wb_code start(pg_source *s, const plan *p, const wb_resume *resume, wb_error *err)
+{
     /* A target without a position and without a snapshot begins where the slot does, so the stream does too. */
     bool from_slot = !p->pos || (s->fresh && !p->snapshot);
     s->start = from_slot ? p->slot.confirmed : p->pos;
-    if (p->make_slot) {
-        code = make_slot(s, p, snapshot, &point, err);
-        s->start = point;
-    } else if (p->snapshot) {
-        code = borrow_snapshot(s, snapshot, &point, err);
-    }
-    if (code == WB_OK && (p->make_slot || !s->ddl.begun)) code = pg_ddl_begin(s, s->start, err);
+    wb_code code = pg_snap_load(s, resume, p->make_slot, err);
+    if (code == WB_OK && !p->make_slot && !s->ddl.begun) code = pg_ddl_begin(s, s->start, err);
+    if (code == WB_OK) code = p->make_slot ? begin_with_slot(s, p, err) : begin_with_stream(s, p, err);
+    if (code == WB_OK && !s->tail) code = pg_snap_wishes(s, err);
     if (code != WB_OK) return code;
-    if (p->snapshot) {
-        code = pg_state_put(s, "snapshot", "running", err);
-        return code == WB_OK ? pg_snap_begin(s, snapshot, point, err) : code;
-    }
-    if (p->make_slot) code = remember_shapes(s, err);
-    if (code == WB_OK && s->fresh) say_start(s, s->start);
-    return code == WB_OK ? pg_stream_start(s, s->start, err) : code;
+    wb_host_copying(s->host, s->snap.wanted || s->snap.phase == PG_SNAP_TURNS);
+    if (s->snap.phase == PG_SNAP_TURNS) return WB_OK;
+    if (s->fresh && !p->snapshot) say_start(s, s->start);
+    return pg_stream_start(s, s->start, err);
 }
 
 static wb_code refuse_late_publication(pg_source *s, const plan *p, wb_error *err)
@@ -403,14 +446,14 @@ static wb_code begin_session(pg_source *s, const wb_resume *resume, wb_error *er
     if (code == WB_OK && !resume->again && pg_link_no_encoding(&s->side))
         wb_host_log(s->host, WB_LOG_WARN, "%s", pg_link_no_encoding(&s->side));
     if (code == WB_OK) code = load_tables(s, err);
-    if (code == WB_OK && s->snapshot_mode == PG_SNAP_ONLY) return snapshot_only(s, err);
+    if (code == WB_OK && s->snapshot_mode == PG_SNAP_ONLY) return snapshot_only(s, resume, err);
     if (code == WB_OK) code = identify(s, p.pos, err);
     if (code == WB_OK && s->tail) code = pg_tail_existing(s, &s->side, err);
     if (code == WB_OK) code = make_plan(s, &p, err);
     if (code == WB_OK) code = refuse_late_publication(s, &p, err);
     if (code == WB_OK) code = pg_pub_prepare(s, &s->side, p.first, err);
     if (code == WB_OK) code = pg_ddl_open(s, p.pos, err);
-    return code == WB_OK ? start(s, &p, err) : code;
+    return code == WB_OK ? start(s, &p, resume, err) : code;
 }
 
 wb_code pg_open(void *ctx, wb_host *h, const wb_resume *resume, wb_error *err)

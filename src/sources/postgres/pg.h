@@ -149,6 +149,8 @@ typedef struct pg_shape {
 wb_code pg_shape_load(pg_link *l, uint32_t oid, wb_arena *a, pg_shape *out, bool *found, wb_error *err) WB_MUST;
 /* Name and kind of a column whose type and modifier are known; of a type that was dropped since: its text is kept. */
 wb_code pg_column_type(pg_link *l, pg_column *c, wb_arena *a, wb_error *err) WB_MUST;
+/* Many at once, in the order of their OIDs; `oids` as an array: "{1,2}". */
+wb_code pg_shapes_load(pg_link *l, const char *oids, wb_arena *a, pg_shape **out, size_t *n, wb_error *err) WB_MUST;
 /* Only columns that travel: not generated, and in `columns` (\1-separated; NULL: all). In place. */
 void pg_shape_narrow(pg_shape *s, const char *columns);
 wb_table *pg_shape_table(const pg_shape *s, uint32_t flags); /* NULL: no memory */
@@ -169,6 +171,8 @@ wb_code pg_side(pg_source *s, wb_error *err) WB_MUST; /* the side connection is 
 wb_code pg_relation_now(pg_source *s, uint32_t oid, wb_arena *a, pg_shape *out, bool *found, wb_error *err) WB_MUST;
 /* Remember a version of a table in the state: one that a Relation message showed (its hash), or the first one (0). */
 wb_code pg_shape_remember(pg_source *s, const pg_shape *shape, uint64_t hash, wb_error *err) WB_MUST;
+
+wb_code pg_shapes_remember(pg_source *s, const pg_shape *shapes, size_t n, wb_error *err) WB_MUST; /* in one step */
 
 /* A set of OIDs: tables that are published but not wanted. */
 typedef struct pg_oidset {
@@ -261,6 +265,8 @@ wb_code pg_pub_look(pg_link *l, const pg_names *names, pg_catalog *cat, pg_pub *
                     wb_error *err) WB_MUST;
 /* At open: look, make or take over, compare, log. Fills s->pub_list for START_REPLICATION. */
 wb_code pg_pub_prepare(pg_source *s, pg_link *l, bool first, wb_error *err) WB_MUST;
+/* Tables join ours. *second: the second publication is new, so the stream must begin anew to have it. */
+wb_code pg_pub_join(pg_source *s, pg_link *l, pg_table *const *list, size_t n, bool *second, wb_error *err) WB_MUST;
 /* CREATE statements that would make ours; for check and hints. */
 void pg_pub_sql(const pg_names *names, const pg_catalog *cat, bool insert_only, int version, wb_out *out);
 wb_code pg_pub_drop(pg_link *l, const pg_names *names, void (*say)(void *arg, const char *line), void *arg,
@@ -290,7 +296,12 @@ wb_code pg_gap(const pg_source *s, wb_error *err, const char *fmt, ...) WB_PRINT
 wb_code pg_slot_missing(const pg_source *s, const pg_slot *slot, pg_lsn pos, wb_error *err);
 const char *pg_slot_why(const pg_slot *slot); /* "it was behind by more than max_slot_wal_keep_size" */
 wb_code pg_slot_lost(const pg_source *s, const pg_slot *slot, pg_lsn pos, wb_error *err);
-/* slot_make.c. On the replication connection. *snapshot (cap PG_NAME) "" when none was asked for. */
+/* slot_make.c */
+void pg_slot_put_create(const pg_link *repl, const char *name, bool temporary, bool export, bool failover, wb_out *sql);
+wb_code pg_slot_answer(const PGresult *res, bool export, pg_lsn *point, char *snapshot, wb_error *err) WB_MUST;
+struct pg_blockers;
+void pg_slot_blockers(struct pg_blockers *w, int64_t waited);
+/* On the replication connection. *snapshot (cap PG_NAME) "" when none was asked for. */
 wb_code pg_slot_create(pg_source *s, pg_link *repl, const char *name, bool temporary, bool export, pg_lsn *point,
                        char *snapshot, wb_error *err) WB_MUST;
 wb_code pg_failover_check(const pg_source *s, int version, wb_error *err) WB_MUST;
@@ -317,20 +328,7 @@ typedef struct pg_txn { /* the transaction that is being received or replayed */
     uint64_t rows; /* handed over or in the batch */
 } pg_txn;
 
-typedef struct pg_snap { /* snapshot.c */
-    bool on, copying, only, first_batch, ended;
-    pg_link link; /* the worker's connection */
-    pg_lsn point;
-    int64_t taken_us;
-    size_t at; /* table being copied */
-    const wb_table *table;
-    int64_t rows, told;
-    uint64_t ordinal;
-    bool any_rows;
-    char temp_slot[PG_NAME]; /* to drop when done; "" none */
-    char *pending;           /* a row that has no batch yet: PQfreemem */
-    int pending_len;
-} pg_snap;
+#include "snap.h"
 
 struct pg_source {
     /* options */
@@ -338,6 +336,8 @@ struct pg_source {
     wb_list table_list;
     const char *slot_option, *publication_option, *slot_position;
     int snapshot_mode, failover, origin, generated_columns, new_tables;
+    int64_t snapshot_workers, snapshot_chunk, snapshot_turn_ms;
+    const wb_node *snapshot_where, *snapshot_columns;
     bool streaming, create_slot, create_publication, tail, messages, reselect;
     int64_t spool_limit, heartbeat_ms, status_interval_ms, table_interval_ms;
 
@@ -402,7 +402,7 @@ struct pg_source {
 wb_code pg_stream_start(pg_source *s, pg_lsn from, wb_error *err) WB_MUST;
 wb_code pg_stream_read(pg_source *s, int ms, wb_error *err) WB_MUST;
 wb_code pg_options_fit(const pg_source *s, int version, wb_error *err) WB_MUST; /* what only newer servers can */
-void pg_stream_end(pg_source *s); /* last status, close the COPY */
+void pg_stream_end(pg_source *s);                                               /* last status, close the COPY */
 /* feedback.c */
 enum { PG_IDLE_EVERY_US = 50000 };
 wb_code pg_status_send(pg_source *s, bool reply, wb_error *err) WB_MUST;
@@ -415,12 +415,46 @@ wb_code pg_fail_two_phase(const char *slot, wb_error *err);
 wb_code pg_replay_step(pg_source *s, wb_error *err) WB_MUST; /* WB_AGAIN: no budget */
 /* A batch with room for `need` bytes more: WB_AGAIN when there is no budget. */
 wb_code pg_batch_for(pg_source *s, size_t need, wb_error *err) WB_MUST;
-void pg_enter_txn(pg_source *s);                            /* the open transaction is the batch's last one */
+void pg_enter_txn(pg_source *s);                           /* the open transaction is the batch's last one */
 wb_code pg_batch_put(pg_source *s, wb_error *err) WB_MUST; /* if it holds anything; then says idle */
 bool pg_in_flight(const pg_source *s);
-/* snapshot.c */
-wb_code pg_snap_begin(pg_source *s, const char *snapshot, pg_lsn point, wb_error *err) WB_MUST;
-wb_code pg_snap_read(pg_source *s, int ms, wb_error *err) WB_MUST; /* WB_END: all is handed over */
+/* snap_open.c */
+wb_code pg_snap_load(pg_source *s, const wb_resume *r, bool anew,
+                     wb_error *err) WB_MUST;               /* anew: forget what is there */
+wb_code pg_snap_save(pg_source *s, wb_error *err) WB_MUST; /* the plan */
+wb_code pg_snap_note(pg_source *s, wb_error *err) WB_MUST; /* the turn */
+wb_code pg_snap_settled(pg_source *s, wb_pos pos, wb_error *err) WB_MUST;
+/* snap_plan.c */
+bool pg_snap_copies(const pg_source *s, const pg_table *t);
+wb_code pg_snap_plan(pg_source *s, pg_table *const *list, size_t n, uint64_t targets, uint32_t flags,
+                     wb_error *err) WB_MUST;
+wb_code pg_snap_plan_fresh(pg_source *s, uint64_t fresh, wb_error *err) WB_MUST;
+wb_code pg_snap_describe(pg_source *s, wb_error *err) WB_MUST; /* as they are now; jobs that do not fit are made anew */
+void pg_snap_undescribe(pg_source *s);
+/* snap_seam.c */
+wb_code pg_snap_tend(pg_source *s, wb_error *err) WB_MUST; /* between reads of the stream */
+bool pg_snap_rests(const pg_source *s);
+wb_code pg_snap_rest(pg_source *s, int ms, wb_error *err) WB_MUST;
+bool pg_snap_stops(const pg_source *s, const char *p, size_t n);
+bool pg_snap_reached(const pg_source *s);
+/* snap_work.c; snapshot "": one of our own, n->point is set */
+wb_code pg_snap_workers_open(pg_source *s, const char *snapshot, wb_error *err) WB_MUST;
+void pg_snap_workers_close(pg_source *s);
+wb_code pg_worker_start(pg_source *s, pg_worker *w, sql_job *j, size_t chunk, wb_error *err) WB_MUST;
+wb_code pg_worker_read(pg_worker *w, bool *dry, wb_error *err) WB_MUST;
+/* snap_turn.c */
+wb_code pg_snap_begin_turns(pg_source *s, wb_error *err) WB_MUST;
+wb_code pg_snap_turns(pg_source *s, int ms, wb_error *err) WB_MUST; /* WB_END: this round is handed over */
+wb_code pg_snap_over(pg_source *s, wb_error *err) WB_MUST;
+/* snap_mark.c: changes of tables whose copy goes on */
+wb_code pg_snap_mark(pg_source *s, wb_change *c, wb_error *err) WB_MUST;
+/* snap_ask.c */
+wb_code pg_ask(void *ctx, wb_host *h, const char *what, const char *table, wb_error *err);
+wb_code pg_reload(void *ctx, const void *fresh, wb_error *err);
+wb_code pg_snap_wishes(pg_source *s, wb_error *err) WB_MUST; /* those in the state, into the plan */
+wb_code pg_snap_heed(pg_source *s, wb_error *err) WB_MUST;   /* when n->asked: the catalog again, and the wishes */
+/* Tables of s->cat shall join the publication and be copied, in turns with the stream: soon, and after a crash too. */
+wb_code pg_snap_add(pg_source *s, pg_table *const *list, size_t n, wb_error *err) WB_MUST;
 void pg_snap_close(pg_source *s);
 /* open.c */
 wb_code pg_open(void *ctx, wb_host *h, const wb_resume *resume, wb_error *err);

@@ -220,6 +220,82 @@ static wb_code make_both(pg_source *s, pg_link *l, const pg_pub *pub, const pg_p
     return code;
 }
 
+/* ---------------------------------------------------------------- joining */
+
+/* The second one, empty so far, for tables that join. */
+static wb_code make_insert_pub(pg_source *s, pg_link *l, pg_table *const *list, size_t n, wb_error *err)
+{
+    wb_out sql = {0};
+    size_t many = 0;
+    wb_out_z(&sql, "CREATE PUBLICATION ");
+    pg_put_ident_z(&sql, s->names.insert_pub);
+    wb_out_z(&sql, " FOR TABLE ");
+    for (size_t i = 0; i < n; i++) {
+        if (list[i]->published || list[i]->usable) continue;
+        if (many++) wb_out_z(&sql, ", ");
+        pg_put_ident(&sql, list[i]->schema);
+        wb_out_byte(&sql, '.');
+        pg_put_ident(&sql, list[i]->name);
+    }
+    wb_out_z(&sql, " WITH (publish = 'insert, truncate'");
+    wb_out_z(&sql, l->version >= 130000 ? ", publish_via_partition_root = true)" : ")");
+    put_comment(&s->names, s->names.insert_pub, &sql);
+    wb_code code = pg_do(l, "to make a publication", pg_out_z(&sql), err);
+    wb_out_fini(&sql);
+    return code;
+}
+
+static wb_code join_one(pg_source *s, pg_link *l, pg_table *const *list, size_t n, bool insert_only, wb_error *err)
+{
+    wb_out sql = {0};
+    size_t many = 0;
+    wb_out_z(&sql, "ALTER PUBLICATION ");
+    pg_put_ident_z(&sql, insert_only ? s->names.insert_pub : s->names.pub);
+    wb_out_z(&sql, " ADD TABLE ");
+    for (size_t i = 0; i < n; i++) {
+        if (list[i]->published || list[i]->usable == insert_only) continue;
+        if (many++) wb_out_z(&sql, ", ");
+        pg_put_ident(&sql, list[i]->schema);
+        wb_out_byte(&sql, '.');
+        pg_put_ident(&sql, list[i]->name);
+    }
+    wb_code code = many ? pg_do(l, "to let a table join the publication", pg_out_z(&sql), err) : WB_OK;
+    wb_out_fini(&sql);
+    if (code == WB_OK && many) wb_host_log(s->host, WB_LOG_INFO, "%zu table(s) have joined the publication", many);
+    return code;
+}
+
+static size_t count_joining(pg_table *const *list, size_t n, bool insert_only)
+{
+    size_t many = 0;
+    for (size_t i = 0; i < n; i++) many += !list[i]->published && list[i]->usable != insert_only;
+    return many;
+}
+
+wb_code pg_pub_join(pg_source *s, pg_link *l, pg_table *const *list, size_t n, bool *second, wb_error *err)
+{
+    pg_pub pub = {0}, insert_pub = {0};
+    *second = false;
+    if (!count_joining(list, n, false) && !count_joining(list, n, true)) return WB_OK;
+    wb_code code = look_settings(l, &s->names, &pub, &insert_pub, err);
+    if (code != WB_OK) return code;
+    if (!pub.ours) {
+        wb_host_log(s->host, WB_LOG_WARN,
+                    "the publication %s was not made by this pipeline, so tables join it by your hand: ALTER "
+                    "PUBLICATION ... ADD TABLE, then add-table again",
+                    s->names.pub);
+        return WB_OK;
+    }
+    code = join_one(s, l, list, n, false, err);
+    if (code == WB_OK && count_joining(list, n, true)) {
+        *second = !insert_pub.exists;
+        code = insert_pub.exists ? join_one(s, l, list, n, true, err) : make_insert_pub(s, l, list, n, err);
+    }
+    pg_pub again, insert_again;
+    if (code == WB_OK) code = pg_pub_look(l, &s->names, &s->cat, &again, &insert_again, err);
+    return code;
+}
+
 /* ---------------------------------------------------------------- at open */
 
 static void warn_difference(const pg_source *s, const pg_pub *pub)

@@ -26,13 +26,13 @@ static const char columns_sql[] =
     " CASE WHEN a.atthasmissing THEN 2 WHEN a.atthasdef OR a.attidentity <> '' OR b.has_default THEN 0 ELSE 1 END,"
     " CASE WHEN a.atthasmissing THEN array_to_string(a.attmissingval, '') END,"
     " b.oid, b.typtype, b.typcategory, b.is_array,"
-    " coalesce(array_position(k.attnums[1:k.indnkeyatts], a.attnum), 0)"
+    " coalesce(array_position(k.attnums[1:k.indnkeyatts], a.attnum), 0), c.oid"
     " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
     " LEFT JOIN LATERAL (SELECT string_to_array(x.indkey::text, ' ')::int2[] AS attnums, x.indnkeyatts FROM pg_index x"
     "  WHERE x.indrelid = c.oid AND x.indisvalid AND CASE c.relreplident WHEN 'i' THEN x.indisreplident"
     "  ELSE x.indisprimary END LIMIT 1) k ON true"
     " LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped" BASE_OF(
-        "a.atttypid") " WHERE c.oid = $1::oid ORDER BY a.attnum";
+        "a.atttypid") " WHERE c.oid = ANY ($1::oid[]) ORDER BY c.oid, a.attnum";
 
 static int64_t number(const char *z)
 {
@@ -90,28 +90,47 @@ static void read_column(const PGresult *res, int row, wb_arena *a, pg_column *c)
     c->key = (uint16_t)number(PQgetvalue(res, row, 17));
 }
 
-wb_code pg_shape_load(pg_link *l, uint32_t oid, wb_arena *a, pg_shape *out, bool *found, wb_error *err)
+/* The rows of one table, from `row` on; the first row that is not its own any more. */
+static int read_shape(const PGresult *res, int row, wb_arena *a, pg_shape *out)
 {
-    char text[16];
-    (void)snprintf(text, sizeof text, "%u", oid);
+    int end = row;
+    while (end < PQntuples(res) && strcmp(PQgetvalue(res, end, 18), PQgetvalue(res, row, 18)) == 0) end++;
+    *out = (pg_shape){.oid = (uint32_t)number(PQgetvalue(res, row, 18)),
+                      .schema = copy(a, PQgetvalue(res, row, 0)),
+                      .name = copy(a, PQgetvalue(res, row, 1)),
+                      .identity = PQgetvalue(res, row, 2)[0],
+                      .relkind = PQgetvalue(res, row, 3)[0],
+                      .cols = wb_arena_zalloc(a, ((size_t)(end - row) + 1) * sizeof *out->cols)};
+    for (int i = row; i < end && out->cols && !a->failed && !PQgetisnull(res, i, 4); i++)
+        read_column(res, i, a, &out->cols[out->ncols++]);
+    return end;
+}
+
+wb_code pg_shapes_load(pg_link *l, const char *oids, wb_arena *a, pg_shape **out, size_t *n, wb_error *err)
+{
     PGresult *res;
-    *found = false;
-    *out = (pg_shape){.oid = oid};
-    wb_code code = pg_query1(l, "to describe a table", columns_sql, text, &res, err);
+    *n = 0;
+    wb_code code = pg_query1(l, "to describe tables", columns_sql, oids, &res, err);
     if (code != WB_OK) return code;
-    int n = PQntuples(res);
-    if (n) {
-        *found = true;
-        out->schema = copy(a, PQgetvalue(res, 0, 0));
-        out->name = copy(a, PQgetvalue(res, 0, 1));
-        out->identity = PQgetvalue(res, 0, 2)[0];
-        out->relkind = PQgetvalue(res, 0, 3)[0];
-        out->cols = wb_arena_zalloc(a, ((size_t)n + 1) * sizeof *out->cols);
-        for (int i = 0; i < n && out->cols && !a->failed && !PQgetisnull(res, i, 4); i++)
-            read_column(res, i, a, &out->cols[out->ncols++]);
-    }
+    size_t tables = 0;
+    for (int i = 0; i < PQntuples(res); i++)
+        tables += i == 0 || strcmp(PQgetvalue(res, i, 18), PQgetvalue(res, i - 1, 18)) != 0;
+    *out = wb_arena_zalloc(a, (tables + 1) * sizeof **out);
+    for (int row = 0; *out && !a->failed && row < PQntuples(res);) row = read_shape(res, row, a, &(*out)[(*n)++]);
     PQclear(res);
     return a->failed ? pg_nomem(err) : WB_OK;
+}
+
+wb_code pg_shape_load(pg_link *l, uint32_t oid, wb_arena *a, pg_shape *out, bool *found, wb_error *err)
+{
+    char text[24];
+    pg_shape *all = NULL;
+    size_t n = 0;
+    (void)snprintf(text, sizeof text, "{%u}", oid);
+    wb_code code = pg_shapes_load(l, text, a, &all, &n, err);
+    *found = code == WB_OK && n == 1;
+    *out = *found ? all[0] : (pg_shape){.oid = oid};
+    return code;
 }
 
 wb_code pg_column_type(pg_link *l, pg_column *c, wb_arena *a, wb_error *err)

@@ -6,15 +6,9 @@
 
 enum { BLOCKERS_FIRST_US = 5000000, BLOCKERS_EVERY_US = 30000000 };
 
-typedef struct waiting {
-    pg_source *s;
-    int64_t next_us;
-    bool hinted;
-} waiting;
-
 /* The server waits for every transaction that runs now; say which, so that somebody can end them. Locks are shown to
  * every role; who and since when only to the same role and to members of pg_read_all_stats. */
-static void name_blockers(void *arg, int64_t waited)
+void pg_slot_blockers(pg_blockers *w, int64_t waited)
 {
     static const char sql[] =
         "(SELECT 'process ' || l.pid || coalesce(' of ' || a.usename, '') || CASE WHEN a.xact_start IS NULL THEN"
@@ -28,7 +22,6 @@ static void name_blockers(void *arg, int64_t waited)
         " UNION ALL (SELECT 'prepared transaction ' || gid || ' of ' || owner || ', open for ' ||"
         " date_trunc('second', now() - prepared)::text || '; COMMIT PREPARED or ROLLBACK PREPARED ends it', false"
         " FROM pg_prepared_xacts ORDER BY prepared LIMIT 5)";
-    waiting *w = arg;
     if (waited < w->next_us) return;
     w->next_us = waited + BLOCKERS_EVERY_US;
     PGresult *res;
@@ -46,7 +39,9 @@ static void name_blockers(void *arg, int64_t waited)
     PQclear(res);
 }
 
-static void put_create(const pg_link *repl, const char *name, bool temporary, bool export, bool failover, wb_out *sql)
+static void name_blockers(void *arg, int64_t waited) { pg_slot_blockers(arg, waited); }
+
+void pg_slot_put_create(const pg_link *repl, const char *name, bool temporary, bool export, bool failover, wb_out *sql)
 {
     wb_out_z(sql, "CREATE_REPLICATION_SLOT ");
     pg_put_ident_z(sql, name);
@@ -60,7 +55,7 @@ static void put_create(const pg_link *repl, const char *name, bool temporary, bo
 
 static wb_code create(pg_source *s, pg_link *repl, const char *text, PGresult **res, wb_error *err)
 {
-    waiting w = {.s = s, .next_us = BLOCKERS_FIRST_US};
+    pg_blockers w = {.s = s, .next_us = BLOCKERS_FIRST_US};
     pg_call call = {.why = "to make the replication slot", .tick = name_blockers, .arg = &w};
     return pg_run(repl, &call, text, res, err);
 }
@@ -74,14 +69,14 @@ wb_code pg_slot_create(pg_source *s, pg_link *repl, const char *name, bool tempo
     PGresult *res;
     wb_out sql = {0};
     bool failover = !temporary && repl->version >= 170000 && s->failover != PG_FAILOVER_OFF && !s->in_recovery;
-    put_create(repl, name, temporary, export, failover, &sql);
+    pg_slot_put_create(repl, name, temporary, export, failover, &sql);
     wb_error first;
     wb_error_reset(&first);
     wb_code code = create(s, repl, pg_out_z(&sql), &res, &first);
     if (failover && s->failover == PG_FAILOVER_AUTO && refused(code)) {
         wb_host_log(s->host, WB_LOG_WARN, "the slot is made without failover: %s", first.message);
         wb_out_reset(&sql);
-        put_create(repl, name, temporary, export, false, &sql);
+        pg_slot_put_create(repl, name, temporary, export, false, &sql);
         wb_error_reset(&first);
         code = create(s, repl, pg_out_z(&sql), &res, &first);
     }
@@ -90,13 +85,19 @@ wb_code pg_slot_create(pg_source *s, pg_link *repl, const char *name, bool tempo
         *err = first;
         return code;
     }
+    code = pg_slot_answer(res, export, point, snapshot, err);
+    PQclear(res);
+    return code;
+}
+
+wb_code pg_slot_answer(const PGresult *res, bool export, pg_lsn *point, char *snapshot, wb_error *err)
+{
     *point = 0;
     snapshot[0] = 0;
     if (PQntuples(res) == 1 && PQnfields(res) >= 3) {
         (void)pg_lsn_parse(wb_str_of(PQgetvalue(res, 0, 1)), point);
         if (!PQgetisnull(res, 0, 2)) (void)snprintf(snapshot, PG_NAME, "%s", PQgetvalue(res, 0, 2));
     }
-    PQclear(res);
     if (!*point || (export && !snapshot[0]))
         return wb_fail(err, WB_E_PROTOCOL, WB_RECONNECT,
                        "The server's answer to CREATE_REPLICATION_SLOT is incomplete.");

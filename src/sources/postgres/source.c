@@ -65,6 +65,44 @@ static const wb_option options[] = {
      .def = "initial",
      .choices = snapshot_modes,
      .brief = "Whether the rows that are there already are copied first"},
+    {.name = "snapshot_workers",
+     .type = WB_OPT_INT,
+     .offset = AT(snapshot_workers),
+     .def = "2",
+     .min = 1,
+     .max = PG_WORKERS_MAX,
+     .brief = "Connections that copy at once",
+     .detail = "Tables and parts of large tables are read side by side, all in one snapshot."},
+    {.name = "snapshot_where",
+     .type = WB_OPT_NODE,
+     .offset = AT(snapshot_where),
+     .brief = "Per table, a condition in SQL for the rows that the copy takes",
+     .detail = "Only of the copy: changes come whatever the row. A row filter of the publication counts as well.",
+     .example = "{public.orders: \"placed > now() - interval '1 year'\"}"},
+    {.name = "snapshot_columns",
+     .type = WB_OPT_NODE,
+     .offset = AT(snapshot_columns),
+     .brief = "Per table, the columns that the copy takes; the key always",
+     .detail = "The others are absent in its rows, as if the server had not sent them.",
+     .example = "{public.users: [name, city]}"},
+    {.name = "snapshot_chunk",
+     .type = WB_OPT_SIZE,
+     .offset = AT(snapshot_chunk),
+     .flags = WB_OPT_ADVANCED,
+     .def = "64MB",
+     .min = 8192,
+     .max = INT64_MAX / 16,
+     .brief = "Tables larger than this are read in parts of about this size",
+     .detail = "Parts are ranges of the key. One that was interrupted is read again, one that is done is not."},
+    {.name = "snapshot_turn",
+     .type = WB_OPT_MSEC,
+     .offset = AT(snapshot_turn_ms),
+     .flags = WB_OPT_ADVANCED,
+     .def = "5s",
+     .min = 1,
+     .max = 3600000,
+     .brief = "How long parts are gathered for one commit at the targets",
+     .detail = "What a crash makes read again, and how long the stream rests while tables are added, is about this."},
     {.name = "slot",
      .type = WB_OPT_STRING,
      .offset = AT(slot_option),
@@ -212,47 +250,28 @@ static const char *version(void)
     return text;
 }
 
-/* The snapshot is over: its connection goes, the stream begins. */
-static wb_code to_stream(pg_source *s, wb_error *err)
-{
-    char temp[PG_NAME];
-    memcpy(temp, s->snap.temp_slot, sizeof temp);
-    s->snap.temp_slot[0] = 0;
-    pg_snap_close(s);
-    s->txn = (pg_txn){0};
-    if (temp[0]) {
-        wb_out sql = {0};
-        wb_out_z(&sql, "DROP_REPLICATION_SLOT ");
-        pg_put_ident_z(&sql, temp);
-        wb_code code = pg_do(&s->repl, "to drop the temporary slot", pg_out_z(&sql), err);
-        wb_out_fini(&sql);
-        if (code != WB_OK) return code;
-    }
-    return pg_stream_start(s, s->start, err);
-}
-
 static wb_code pg_read(void *ctx, int ms, wb_error *err)
 {
     pg_source *s = ctx;
     if (pg_stopped(s, s->host)) return WB_AGAIN;
-    if (s->snap.only && !s->snap.on) return WB_END;
-    if (!s->snap.on) return pg_stream_read(s, ms, err);
-    wb_code code = pg_snap_read(s, ms, err);
-    if (code != WB_END) return code;
-    if (s->snap.only) {
-        pg_snap_close(s);
-        s->snap.only = true;
-        return WB_END;
+    wb_code code = WB_OK;
+    if (s->snap.phase == PG_SNAP_TURNS) {
+        code = pg_snap_turns(s, ms, err);
+        return code == WB_END ? pg_snap_over(s, err) : code;
     }
-    return to_stream(s, err);
+    if (s->snap.only) return WB_END;
+    if (WB_UNLIKELY(s->snap.asked) && s->snap.phase == PG_SNAP_OFF) code = pg_snap_heed(s, err);
+    if (code == WB_OK && (s->snap.phase != PG_SNAP_OFF || s->snap.wanted)) code = pg_snap_tend(s, err);
+    if (code == WB_OK && pg_snap_rests(s)) return pg_snap_rest(s, ms, err);
+    if (code == WB_OK) code = pg_stream_read(s, ms, err);
+    return code == WB_END ? pg_snap_begin_turns(s, err) : code;
 }
 
 static wb_code pg_settle(void *ctx, wb_pos pos, wb_error *err)
 {
     pg_source *s = ctx;
-    WB_UNUSED(err);
     pg_settled(s, pg_pos_lsn(pos));
-    return WB_OK;
+    return s->snap.ledger.n ? pg_snap_settled(s, pos, err) : WB_OK;
 }
 
 static void pg_interrupt(void *ctx)
@@ -330,6 +349,8 @@ const wb_source wb_source_postgres = {
     .drop = pg_drop,
     .suggest = pg_suggest,
     .types = pg_types,
+    .ask = pg_ask,
+    .reload = pg_reload,
     .interrupt = pg_interrupt,
     .close = pg_close,
 };

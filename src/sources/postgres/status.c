@@ -142,6 +142,23 @@ static wb_code say_server(pg_link *l, wb_pos settled, const wb_facts *facts, wb_
     return WB_OK;
 }
 
+static void see(void *arg, const char *key, wb_str value)
+{
+    WB_UNUSED(key);
+    WB_UNUSED(value);
+    *(bool *)arg = true;
+}
+
+/* Also asked by another thread than the source's: through the list, which calls while it holds the state. */
+static wb_code say_copy(wb_host *h, const wb_facts *facts, wb_error *err)
+{
+    bool unfinished = false;
+    wb_code code = wb_host_state_list(h, "copy/plan", see, &unfinished, err);
+    if (code == WB_OK && unfinished)
+        facts->text(facts->arg, "copy", "unfinished: parts of tables are still to be read");
+    return code;
+}
+
 wb_code pg_status(void *ctx, wb_host *h, wb_pos settled, const wb_facts *facts, wb_error *err)
 {
     pg_source *s = ctx;
@@ -151,6 +168,7 @@ wb_code pg_status(void *ctx, wb_host *h, wb_pos settled, const wb_facts *facts, 
     wb_code code = pg_names_make(s, h, &names, err);
     if (code == WB_OK) code = pg_link_open(&l, s, h, PG_SQL, err);
     if (code == WB_OK) code = say_server(&l, settled, facts, err);
+    if (code == WB_OK) code = say_copy(h, facts, err);
     if (code == WB_OK && s->snapshot_mode != PG_SNAP_ONLY && !s->tail) {
         code = pg_slot_look(&l, names.slot, &slot, err);
         if (code == WB_OK) say_slot(&slot, &names, l.version, facts);

@@ -88,3 +88,40 @@ wb_code pg_told_first(pg_source *s, const pg_shape *shape, wb_error *err)
     wb_arena_fini(&a);
     return code != WB_OK || found ? code : put(s, &(pg_told){.shape = *shape}, false, err);
 }
+
+/* The same for many, in one durable step. */
+static wb_code put_firsts(pg_source *s, const pg_shape *shapes, size_t n, wb_kv *kv, char (*keys)[48], wb_out *texts,
+                          wb_error *err)
+{
+    size_t news = 0;
+    for (size_t i = 0; i < n; i++) {
+        wb_str have = {NULL, 0};
+        key_of(shapes[i].oid, keys[i]);
+        wb_code code = wb_host_state_get(s->host, keys[i], &have, err);
+        if (code != WB_OK) return code;
+        if (have.len) continue;
+        pg_told_encode(&(pg_told){.shape = shapes[i]}, &texts[i]);
+        if (texts[i].failed || !pg_oidset_set(&s->ddl.told, shapes[i].oid, true)) return pg_nomem(err);
+        kv[news++] = (wb_kv){keys[i], {texts[i].p, texts[i].len}};
+    }
+    return news ? wb_host_state_put_all(s->host, kv, news, err) : WB_OK;
+}
+
+wb_code pg_shapes_remember(pg_source *s, const pg_shape *shapes, size_t n, wb_error *err)
+{
+    if (!n) return WB_OK;
+    if (!pg_state_on(s)) {
+        wb_code code = WB_OK;
+        for (size_t i = 0; i < n && code == WB_OK; i++) code = pg_told_first(s, &shapes[i], err);
+        return code;
+    }
+    wb_kv *kv = calloc(n, sizeof *kv);
+    char(*keys)[48] = calloc(n, sizeof *keys);
+    wb_out *texts = calloc(n, sizeof *texts);
+    wb_code code = kv && keys && texts ? put_firsts(s, shapes, n, kv, keys, texts, err) : pg_nomem(err);
+    for (size_t i = 0; texts && i < n; i++) wb_out_fini(&texts[i]);
+    free(kv);
+    free(keys);
+    free(texts);
+    return code;
+}

@@ -77,7 +77,7 @@ static void name_table(const pg_source *s, const pg_table *t)
                 t->schema.ptr, t->name.ptr, s->names.pub);
 }
 
-static wb_code meet_new(pg_source *s, const pg_table *t, wb_error *err)
+static wb_code meet_new(pg_source *s, pg_table *t, wb_error *err)
 {
     wb_error own;
     wb_error_reset(&own);
@@ -93,7 +93,8 @@ static wb_code meet_new(pg_source *s, const pg_table *t, wb_error *err)
                     t->schema.ptr, t->name.ptr, t->schema.ptr, t->name.ptr);
         return WB_OK;
     }
-    wb_code code = add_table(s, t, &own);
+    wb_code code = pg_snap_add(s, &t, 1, &own); /* first: rows that are there by then are copied, whatever crashes */
+    if (code == WB_OK) code = add_table(s, t, &own);
     if (code == WB_OK || pg_link_dead(&s->side) || code == WB_E_STOPPED) {
         if (code != WB_OK && err) *err = own;
         return code;

@@ -38,14 +38,14 @@ typedef struct pg_relation {
 
 /* ---- control messages, as an event. Row messages append to the batch and give PG_EV_ROWS. */
 typedef enum pg_ev_kind {
-    PG_EV_ROWS,          /* I U D T: `rows` changes were appended                       */
-    PG_EV_BEGIN,         /* commit_lsn (final_lsn), commit_us, xid                      */
-    PG_EV_COMMIT,        /* commit_lsn, end_lsn, commit_us                              */
-    PG_EV_RELATION,      /* taken into the cache                                        */
-    PG_EV_TYPE,          /* type_oid, name                                              */
-    PG_EV_ORIGIN,        /* name                                                        */
-    PG_EV_MESSAGE,       /* M: transactional, message_lsn, prefix, content; nothing appended */
-    PG_EV_STREAM_START,  /* xid, first_segment; from now on in_stream                   */
+    PG_EV_ROWS,         /* I U D T: `rows` changes were appended                       */
+    PG_EV_BEGIN,        /* commit_lsn (final_lsn), commit_us, xid                      */
+    PG_EV_COMMIT,       /* commit_lsn, end_lsn, commit_us                              */
+    PG_EV_RELATION,     /* taken into the cache                                        */
+    PG_EV_TYPE,         /* type_oid, name                                              */
+    PG_EV_ORIGIN,       /* name                                                        */
+    PG_EV_MESSAGE,      /* M: transactional, message_lsn, prefix, content; nothing appended */
+    PG_EV_STREAM_START, /* xid, first_segment; from now on in_stream                   */
     PG_EV_STREAM_STOP,
     PG_EV_STREAM_COMMIT, /* xid, commit_lsn, end_lsn, commit_us                         */
     PG_EV_STREAM_ABORT,  /* xid, subxid                                                 */
@@ -73,17 +73,16 @@ typedef struct pg_decoder pg_decoder;
 typedef wb_table *(*pg_relation_fn)(void *arg, const pg_relation *r, wb_error *err);
 pg_decoder *pg_decoder_new(pg_relation_fn fn, void *arg, size_t max_row);
 void pg_decoder_free(pg_decoder *d);
-void pg_decoder_forget(pg_decoder *d); /* a new session: empty cache, not in a stream, ordinal 0 */
+void pg_decoder_forget(pg_decoder *d);             /* a new session: empty cache, not in a stream, ordinal 0 */
 void pg_decoder_in_stream(pg_decoder *d, bool in); /* messages carry an xid; S, E and replay_* set it too */
 /* Streamed transactions and the relation cache. A Relation message inside a stream belongs to that transaction: it
  * becomes known when the transaction commits, and then only if no newer version of the table arrived outside meanwhile.
- * So every message has a number of arrival: pg_decode counts those it gets, a message that is spooled instead takes one:
- *     spooling:        rec.seq = pg_decoder_arrival(d)
- *     Stream Commit:   pg_decode(the message); pg_decoder_replay_begin(d);
- *                      each record of the spool: pg_decoder_seq(d, rec.seq); pg_decode(d, rec...);
+ * So every message has a number of arrival: pg_decode counts those it gets, a message that is spooled instead takes
+ * one: spooling:        rec.seq = pg_decoder_arrival(d) Stream Commit:   pg_decode(the message);
+ * pg_decoder_replay_begin(d); each record of the spool: pg_decoder_seq(d, rec.seq); pg_decode(d, rec...);
  *                      pg_decoder_replay_end(d)
- * During a replay the versions that it brings lie over the cache; at its end each of them goes into the cache unless the
- * one there arrived later. A replay that failed ends with pg_decoder_forget, as any failed session does. */
+ * During a replay the versions that it brings lie over the cache; at its end each of them goes into the cache unless
+ * the one there arrived later. A replay that failed ends with pg_decoder_forget, as any failed session does. */
 uint64_t pg_decoder_arrival(pg_decoder *d);
 void pg_decoder_replay_begin(pg_decoder *d);
 void pg_decoder_seq(pg_decoder *d, uint64_t seq);
