@@ -135,6 +135,24 @@ static void test_d60_mariadb_compressed_events(void **state)
     fixture_free(f);
 }
 
+/* A compressed column in a compressed event: the one does not overwrite the other. */
+static void test_compressed_columns_in_compressed_events(void **state)
+{
+    (void)state;
+    fixture *f = fixture_started("10.11.6-MariaDB");
+    ok(feed_mariadb_gtid(f, 1, 4, ""));
+    ok(feed_map(f, 9, "t", "8d 03", "d007", "01 01 00 02 01 2d 04 05 0163 026964"));
+    ok(feed_deflated(f, MY_WRITE_ROWS_COMPRESSED_V1, "090000000000 0100 02 ff",
+                     "fc 0800 8964 4b4ea63d0000 01000000 fc 0300 006162 02000000"));
+    ok(feed_xid(f));
+    assert_said(
+        f, "begin 0-1-1\n"
+           "insert t #0 "
+           "+text:cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc"
+           " int:1\ninsert t #1 +text:ab int:2\ncommit 2\n");
+    fixture_free(f);
+}
+
 /* MariaDB 12.3: one rows event in pieces. */
 static void test_fragments(void **state)
 {
@@ -436,6 +454,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_d42_compressed_transactions),
         cmocka_unit_test(test_d60_mariadb_compressed_events),
+        cmocka_unit_test(test_compressed_columns_in_compressed_events),
         cmocka_unit_test(test_fragments),
         cmocka_unit_test(test_large_transactions_go_through_the_spool),
         cmocka_unit_test(test_large_rows),

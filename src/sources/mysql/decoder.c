@@ -51,6 +51,7 @@ void my_decoder_free(my_decoder *d)
     my_payload_fini(d);
     free(d->window);
     free(d->inflated);
+    free(d->column);
     my_conv_fini(&d->conv);
     wb_out_fini(&d->text);
     wb_out_fini(&d->sql);

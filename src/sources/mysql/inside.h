@@ -190,6 +190,8 @@ struct my_decoder {
     uint64_t window_at, window_len;
     uint8_t *inflated; /* compressed rows, fragments put together */
     size_t inflated_cap;
+    uint8_t *column; /* one compressed column: the row it stands in may be in `inflated` */
+    size_t column_cap;
     size_t fragment_len; /* of PARTIAL_ROW_DATA so far */
     uint32_t fragments;
     size_t room; /* of the present batch */

@@ -282,14 +282,14 @@ static trouble put_compressed(my_decoder *d, const my_plan_col *c, const uint8_t
         if ((p[0] & 0xf0) != 0x80 || k == 0 || k > 4 || n < 1 + k) return DAMAGED;
         len = (size_t)my_get_be(p + 1, k);
         if (len > d->o.max_row) return TOO_LONG;
-        if (len > d->inflated_cap) {
-            uint8_t *more = realloc(d->inflated, len);
+        if (len > d->column_cap) {
+            uint8_t *more = realloc(d->column, len);
             if (!more) return NO_MEMORY;
-            d->inflated = more;
-            d->inflated_cap = len;
+            d->column = more;
+            d->column_cap = len;
         }
-        if (!my_inflate_raw(p + 1 + k, n - 1 - k, (char *)d->inflated, len, !(p[0] & 8))) return DAMAGED;
-        bytes = d->inflated;
+        if (!my_inflate_raw(p + 1 + k, n - 1 - k, (char *)d->column, len, !(p[0] & 8))) return DAMAGED;
+        bytes = d->column;
     }
     if (c->charset->form == MY_CS_BINARY) return put_bytes(d, bytes, len, 0, out);
     return put_text(d, c->charset, WB_TEXT, bytes, len, out);
