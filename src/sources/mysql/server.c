@@ -227,7 +227,26 @@ static wb_code has_mysql(my_source *s, my_link *l, my_gtid_set *ours, wb_error *
     return code;
 }
 
-/* The first log file begins with the state before it. */
+/* A log file begins with the state before it: its second event, shown as "[0-1-5,1-2-3]". */
+static wb_code add_first_state(my_link *l, const char *file, my_gtid_set *set, wb_error *err)
+{
+    wb_out sql = {0};
+    MYSQL_RES *res;
+    wb_out_z(&sql, "SHOW BINLOG EVENTS IN ");
+    my_put_literal(&sql, wb_str_of(file));
+    wb_out_z(&sql, " LIMIT 3");
+    wb_code code = my_query(l, "for the beginning of its log", my_out_z(&sql), &res, err);
+    wb_out_fini(&sql);
+    if (code != WB_OK) return code;
+    unsigned fields = mysql_num_fields(res);
+    for (MYSQL_ROW row; code == WB_OK && fields >= 6 && (row = mysql_fetch_row(res));) {
+        if (!row[2] || strcasecmp(row[2], "Gtid_list") != 0 || !row[5] || row[5][0] != '[') continue;
+        code = my_gtid_set_parse(set, (wb_str){row[5] + 1, strcspn(row[5] + 1, "]")}, err);
+    }
+    mysql_free_result(res);
+    return code;
+}
+
 static wb_code has_mariadb(my_source *s, my_link *l, my_gtid_set *ours, wb_error *err)
 {
     wb_arena a;
@@ -237,11 +256,7 @@ static wb_code has_mariadb(my_source *s, my_link *l, my_gtid_set *ours, wb_error
     my_gtid_set *first = my_gtid_set_new(), *end = my_gtid_set_new();
     wb_arena_init(&a, 4096, 0);
     wb_code code = first && end ? my_server_logs(l, &a, &files, &n, err) : my_nomem(err);
-    if (code == WB_OK && n) {
-        my_place place = {.offset = 4};
-        (void)snprintf(place.log, sizeof place.log, "%s", files[0].name);
-        code = add_domains(l, &place, first, err);
-    }
+    if (code == WB_OK && n) code = add_first_state(l, files[0].name, first, err);
     if (code == WB_OK) code = load_set(l, "SELECT @@GLOBAL.gtid_binlog_pos", end, err);
     if (code == WB_OK && !my_gtid_set_within(first, ours)) {
         short_set(first, text, sizeof text);
