@@ -34,7 +34,7 @@ static size_t count_read(const pg_source *s)
     return n;
 }
 
-static wb_code lock_tables(pg_source *s, pg_link *l, wb_error *err)
+static wb_code lock_tables(pg_source *s, pg_link *l, bool wait, wb_error *err)
 {
     wb_out sql = {0};
     size_t n = 0;
@@ -44,7 +44,7 @@ static wb_code lock_tables(pg_source *s, pg_link *l, wb_error *err)
         wb_out_z(&sql, n++ ? ", " : "LOCK TABLE ");
         wb_out_z(&sql, ((const pg_copy_table *)j->own)->name);
     }
-    wb_out_z(&sql, " IN ACCESS SHARE MODE");
+    wb_out_z(&sql, wait ? " IN ACCESS SHARE MODE" : " IN ACCESS SHARE MODE NOWAIT");
     wb_code code = n ? pg_do(l, "to lock the tables for reading", pg_out_z(&sql), err) : WB_OK;
     if (code == WB_E_AUTH) wb_hint(err, "The snapshot needs SELECT on every table; `walbrook check` prints the GRANT.");
     wb_out_fini(&sql);
@@ -118,7 +118,7 @@ static wb_code open_first(pg_source *s, char *snapshot, wb_error *err)
     if (code == WB_OK && !snapshot[0]) code = own_snapshot(s, l, snapshot, err);
     s->snap.lock_each = count_read(s) > LOCK_ALL;
     if (code != WB_OK || s->snap.lock_each) return code;
-    code = lock_tables(s, l, err);
+    code = lock_tables(s, l, true, err);
     return code == WB_OK ? check_rewrites(s, l, err) : code;
 }
 
@@ -141,6 +141,9 @@ wb_code pg_snap_workers_open(pg_source *s, const char *snapshot, wb_error *err)
         pg_link *l = &n->workers[n->nworkers].link;
         wb_code rc = pg_link_open(l, s, s->host, PG_SQL, &mine);
         if (rc == WB_OK) rc = enter_snapshot(l, name, &mine);
+        /* A TRUNCATE waits for the first connection's lock, and whoever asks later waits for the TRUNCATE: so all locks
+         * are had before any row is read, and a connection that would have to wait for one is not used. */
+        if (rc == WB_OK && !n->lock_each) rc = lock_tables(s, l, false, &mine);
         if (rc == WB_OK) continue;
         pg_link_close(l);
         if (rc == WB_E_STOPPED) {
