@@ -387,7 +387,10 @@ static wb_code describe_all(pg_source *s, pg_table **list, size_t n, wb_arena *a
     wb_code code = text && again ? pg_shapes_load(&s->side, text, a, &shapes, &nshapes, err) : pg_nomem(err);
     for (size_t i = 0; i < nshapes && code == WB_OK; i++)
         code = fit_job(s, sql_ledger_find(&s->snap.ledger, shapes[i].oid), &shapes[i], again, &nagain, err);
-    if (code == WB_OK) code = pg_shapes_remember(s, shapes, nshapes, err); /* narrowed, as they travel */
+    size_t first = 0; /* those of the first copy; a table that joins the stream is told of where it joins */
+    for (size_t i = 0; i < nshapes && code == WB_OK; i++)
+        if (!(sql_ledger_find(&s->snap.ledger, shapes[i].oid)->flags & SQL_JOB_LONE)) shapes[first++] = shapes[i];
+    if (code == WB_OK) code = pg_shapes_remember(s, shapes, first, err); /* narrowed, as they travel */
     if (code == WB_OK) code = plan_again(s, again, nagain, err);
     free(again);
     wb_out_fini(&oids);
