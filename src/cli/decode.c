@@ -30,8 +30,8 @@ static bool write_lists(FILE *f, const cli_args *a)
 
 static bool write_pipeline(FILE *f, const cli_args *a)
 {
-    static const char *const given[] = {"start", "stop", "schema", "zero-dates", "invalid-text", NULL};
-    static const char *const keys[] = {"start", "stop", "schema", "zero_dates", "invalid_text", NULL};
+    static const char *const given[] = {"start", "stop", "schema", "zero-dates", "bad-text", NULL};
+    static const char *const keys[] = {"start", "stop", "schema", "zero_dates", "bad_text", NULL};
     bool sql = cli_flag(a, "sql"), undo = cli_flag(a, "undo"), fine = write_lists(f, a);
     for (size_t i = 0; fine && given[i]; i++) {
         const char *value = cli_value(a, given[i]);

@@ -38,7 +38,7 @@ static const cli_option decode_options[] = {
     {"sql", CLI_FLAG, NULL, "SQL that makes the changes again"},
     {"undo", CLI_FLAG, NULL, "SQL that takes the changes back, the last one first"},
     {"zero-dates", CLI_VALUE, "text|null", "what becomes of 0000-00-00"},
-    {"invalid-text", CLI_VALUE, "refuse|replace", "bytes that are not of the column's charset"},
+    {"bad-text", CLI_VALUE, "refuse|replace", "bytes that are not of the column's charset"},
     CLI_LOG_OPTIONS,
     {0},
 };

@@ -31,8 +31,8 @@ static const wb_option options[] = {
      "schema.sql"},
     {"zero_dates", WB_OPT_ENUM, AT(zero_dates), 0, "text", 0, 0, zero_dates,
      "what becomes of 0000-00-00 and 2024-00-15", NULL, NULL},
-    {"invalid_text", WB_OPT_ENUM, AT(invalid_text), 0, "refuse", 0, 0, bad_text,
-     "bytes that are not of the column's charset", NULL, NULL},
+    {"bad_text", WB_OPT_ENUM, AT(bad_text), 0, "refuse", 0, 0, bad_text, "bytes that are not of the column's charset",
+     NULL, NULL},
     {.name = NULL}};
 
 /* ---------------------------------------------------------------- positions: number of the file, offset, its name */
@@ -384,7 +384,7 @@ static wb_code files_open(void *ctx, wb_host *h, const wb_resume *resume, wb_err
     const my_options o = {.max_row = (size_t)wb_host_max_row(h),
                           .partial_start = pipe || s->from.kind == MY_BOUND_PLACE,
                           .unknown_xa = MY_UNKNOWN_SKIP,
-                          .policy = {(my_zero_dates)s->zero_dates, (my_bad_text)s->invalid_text}};
+                          .policy = {(my_zero_dates)s->zero_dates, (my_bad_text)s->bad_text}};
     s->decoder = my_decoder_new(&hooks, &o);
     if (!s->decoder) return my_files_nomem(err);
     uint64_t offset = 0;

@@ -74,7 +74,7 @@ typedef struct my_files {
     /* options */
     wb_list files, tables;
     const char *start, *stop, *schema;
-    int zero_dates, invalid_text;
+    int zero_dates, bad_text;
 
     wb_host *host;
     wb_arena arena;
