@@ -39,8 +39,7 @@ static wb_code complain(const my_decoder *d, const my_plan *plan, uint32_t col, 
         wb_fail(err, WB_E_DATA, WB_NEVER,
                 "Column %.*s of a row of table %s holds bytes that are no text of its character set (%s).",
                 (int)name.len, name.ptr, at, plan->cols[col].charset ? plan->cols[col].charset->name : "utf8mb4");
-        wb_hint(err,
-                "Mend the row at the source, or let such bytes become U+FFFD by the option bad_text: replace.");
+        wb_hint(err, "Mend the row at the source, or let such bytes become U+FFFD by the option bad_text: replace.");
         return WB_E_DATA;
     }
     if (t == TOO_LONG) {
