@@ -221,6 +221,7 @@ wb_code pg_snap_settled(pg_source *s, wb_pos pos, wb_error *err)
     pg_snap *n = &s->snap;
     if (!n->loaded || !n->ledger.n || n->phase != PG_SNAP_OFF || pg_pos_seq(pos) < n->ledger.seq) return WB_OK;
     if (sql_ledger_lacks(&n->ledger, ~(uint64_t)0)) return WB_OK;
+    pg_snap_undescribe(s);
     while (n->ledger.n) sql_ledger_remove(&n->ledger, n->ledger.jobs[n->ledger.n - 1]->table);
     wb_arena a;
     wb_arena_init(&a, 8 * 1024, 0);

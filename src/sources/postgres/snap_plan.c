@@ -367,6 +367,7 @@ static wb_code plan_again(pg_source *s, pg_table **again, size_t n, wb_error *er
 
 void pg_snap_undescribe(pg_source *s)
 {
+    s->snap.telling = NULL;
     for (size_t i = 0; i < s->snap.ledger.n; i++) {
         pg_copy_table *ct = s->snap.ledger.jobs[i]->own;
         if (!ct) continue;
