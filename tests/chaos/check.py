@@ -6,6 +6,7 @@ import base64
 import collections
 import gzip
 import json
+import re
 import sqlite3
 from decimal import Decimal
 
@@ -93,25 +94,27 @@ class Fold:
     def whole(self, row):
         return tuple(self.text(row, c) for c in self.types)
 
-    def apply(self, event, row, before, where):
+    def apply(self, event, row, before, where, copying):
+        """copying: a copy that was interrupted is not at its last row: changes may come of rows that it has not brought
+        yet, and it may bring rows again."""
         if event == "TRUNCATE":
             self.rows.clear()
         elif not self.key:
             if event in ("UPDATE", "DELETE"):
                 old = self.whole(before if event == "UPDATE" else row)
-                want(self.rows[old] > 0, f"{where}: {event} of a row that is not there: {old}")
-                self.rows[old] -= 1
+                want(self.rows[old] > 0 or copying, f"{where}: {event} of a row that is not there: {old}")
+                self.rows[old] -= self.rows[old] > 0
             if event != "DELETE":
                 self.rows[self.whole(row)] += 1
         else:
             key = tuple(self.text(row, c) for c in self.key)
             old = tuple(self.text(before if before and c in before else row, c) for c in self.key) if event == "UPDATE" else key
             if event in ("READ", "INSERT"):
-                want(key not in self.rows, f"{where}: {event} of {self.table} {key}, which is there already")
+                want(key not in self.rows or copying, f"{where}: {event} of {self.table} {key}, which is there already")
                 self.rows[key] = {}
             else:
-                want(old in self.rows, f"{where}: {event} of {self.table} {old}, which is not there")
-            kept = self.rows.pop(old)
+                want(old in self.rows or copying, f"{where}: {event} of {self.table} {old}, which is not there")
+            kept = self.rows.pop(old, {})
             if event != "DELETE":
                 kept.update({c: self.text(row, c) for c in self.types if c in row})
                 self.rows[key] = kept
@@ -125,8 +128,9 @@ class Fold:
 class Stream:
     """The events in their order, checked one by one: whole transactions, once, each as its ledger rows say."""
 
-    def __init__(self, types, where):
+    def __init__(self, types, where, last_reads):
         self.types, self.where = types, where
+        self.last_reads, self.seen = last_reads, 0  # of each table, which event is the last READ
         self.folds = {t: Fold(t, types[t]) for t in ALL}
         self.ledger, self.ids, self.done = set(), set(), set()
         self.transaction, self.pending, self.order = None, [], None
@@ -144,35 +148,37 @@ class Stream:
     def event(self, n, r):
         where, what, table = f"{self.where}:{n}", r["event_type"], r["table_name"]
         self.counts[what] += 1
+        self.seen += 1
+        copying = self.seen <= self.last_reads.get(table, 0)
         if r.get("event_id"):
             want(r["event_id"] not in self.ids, f"{where}: event {r['event_id']} a second time")
             self.ids.add(r["event_id"])
-        if what != "READ" and r["transaction_id"] != self.transaction:
+        copied = not r["transaction_id"]  # a row of the copy, or a TRUNCATE before those of a table without a key
+        if not copied and r["transaction_id"] != self.transaction:
             self.end(where)
             self.transaction = r["transaction_id"]
             want(self.transaction not in self.done, f"{where}: transaction {self.transaction} a second time")
             self.done.add(self.transaction)
-        want(what != "READ" or self.transaction is None, f"{where}: a row of the snapshot after the stream began")
         if what in ("CREATE", "ALTER", "DROP"):
             self.schema_change(where, table, r)
             return
-        self.folds[table].apply(what, r["record"], r.get("before"), where)
+        self.folds[table].apply(what, r["record"], r.get("before"), where, copying)
         if table == "t_order":
             n = int(r["record"]["n"])
-            want(self.order is None or n == self.order + 1, f"{where}: t_order goes from {self.order} to {n}: commits are missing or not in their order")
+            want(self.order is None or n == self.order + (what != "READ"), f"{where}: t_order goes from {self.order} to {n}: commits are missing or not in their order")
             self.order = n
         if table == "ledger":
-            self.entry(where, what, r["record"])
-        elif what != "READ":
+            self.entry(where, what, r["record"], copying)
+        elif not copied:
             self.pending.append((what, table, r))
 
     def end(self, where):
         want(not self.pending, f"{where}: {len(self.pending)} changes before here that the ledger of their transaction does not know: {self.pending[:1]}")
 
-    def entry(self, where, what, e):
+    def entry(self, where, what, e, copying):
         seq = int(e["seq"])
         want(what in ("READ", "INSERT"), f"{where}: the ledger is only added to, and here is {what}")
-        want(seq not in self.ledger, f"{where}: ledger row {seq} a second time")
+        want(seq not in self.ledger or (copying and what == "READ"), f"{where}: ledger row {seq} a second time")
         self.ledger.add(seq)
         if what == "READ":
             return
@@ -212,13 +218,23 @@ def source_ledger(db):
 
 def check_file(db, path):
     """The file and, in their order, those that rotation has moved away; compressed or not."""
-    stream = Stream(types_of(db), path.name)
-    moved = sorted(path.parent.glob(path.name + ".*.*[0-9]"), key=lambda p: p.name.rsplit(".", 1)[1])
-    for part in [*moved, path]:
+    def opened(part):
         with open(part, "rb") as f:
             packed = f.read(2) == b"\x1f\x8b"
+        return (gzip.open if packed else open)(part, "rb")
+
+    moved = sorted(path.parent.glob(path.name + ".*.*[0-9]"), key=lambda p: p.name.rsplit(".", 1)[1])
+    last_reads, seen = {}, 0
+    for part in [*moved, path]:
+        with opened(part) as f:
+            for line in f:
+                seen += 1
+                if b'"event_type":"READ"' in line:
+                    last_reads[re.search(rb'"table_name":"([^"]+)"', line).group(1).decode()] = seen
+    stream = Stream(types_of(db), path.name, last_reads)
+    for part in [*moved, path]:
         stream.where = part.name
-        with (gzip.open if packed else open)(part, "rb") as f:
+        with opened(part) as f:
             for n, line in enumerate(f, 1):
                 try:
                     record = parse(line)
@@ -241,10 +257,13 @@ def finish(db, stream):
 
 def check_log(db, path):
     """The log target holds the same events: the same checks, in its own order. Returns how many there are."""
-    stream = Stream(types_of(db), path.name)
     c = sqlite(path)
     try:
-        n = 0
+        n, last_reads = 0, {}
+        for i, (op, table) in enumerate(c.execute("select op, table_name from changes order by seq"), 1):
+            if op == "READ":
+                last_reads[table] = i
+        stream = Stream(types_of(db), path.name, last_reads)
         for n, (txn, op, table, key, before, after) in enumerate(c.execute(
                 "select txn, op, table_name, key, before, after from changes order by seq"), 1):
             old, new = ({} if v is None else parse(v) for v in (before, after))

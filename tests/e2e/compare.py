@@ -132,12 +132,13 @@ def changes(path, table=None):
 
 
 def fold(recs, table, key=("id",)):
-    """What the events of one table add up to: {key: row}. Asserts that they fit together."""
+    """What the events of one table add up to: {key: row}. Asserts that they fit together. A copy that was interrupted goes
+    on after the stream: until its last row, changes may come of rows that it has not brought yet, and rows again."""
     state = {}
-    for r in recs:
-        if r["table_name"] != table:
-            continue
-        what, row = r["event_type"], r["record"]
+    recs = [r for r in recs if r["table_name"] == table]
+    copied = max((i for i, r in enumerate(recs) if r["event_type"] == "READ"), default=-1)
+    for i, r in enumerate(recs):
+        what, row, copying = r["event_type"], r["record"], i < copied
         if what == "TRUNCATE":
             state.clear()
             continue
@@ -145,17 +146,17 @@ def fold(recs, table, key=("id",)):
             continue
         k = tuple(row.get(c) for c in key)
         if what in ("READ", "INSERT"):
-            assert k not in state, f"{what} of {table} {k}, which is there already"
+            assert k not in state or i <= copied, f"{what} of {table} {k}, which is there already"
             state[k] = dict(row)
         elif what == "UPDATE":
             before = r.get("before") or {}
             old = tuple(before.get(c, row.get(c)) for c in key)
-            assert old in state, f"UPDATE of {table} {old}, which is not there"
-            kept = state.pop(old)
+            assert old in state or copying, f"UPDATE of {table} {old}, which is not there"
+            kept = state.pop(old, {})
             state[k] = {**kept, **row}
         else:
-            assert k in state, f"DELETE of {table} {k}, which is not there"
-            del state[k]
+            assert k in state or copying, f"DELETE of {table} {k}, which is not there"
+            state.pop(k, None)
     return state
 
 
