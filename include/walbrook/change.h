@@ -83,8 +83,12 @@ typedef struct wb_column {
     wb_str source_name; /* before any rename                                                   */
     wb_str type;        /* the source's own name with its modifier: "numeric(12,2)"            */
     wb_value missing;   /* with WB_COL_DEFAULT_KNOWN: NULL or the text of the fast default     */
+    wb_str default_sql; /* its default as the source writes it; empty: none, or not known      */
+    wb_str labels;      /* of an enum or set (or an array of one), each after the other with \1 between; empty: none */
     uint32_t type_id;   /* PostgreSQL: type OID; MySQL: column type byte                       */
     int32_t type_mod;   /* PostgreSQL: atttypmod; -1 none                                      */
+    uint32_t base_id;   /* PostgreSQL: what is under a domain; else as type_id; 0: not known   */
+    int32_t base_mod;
     int32_t id;         /* stable across renames (PostgreSQL: attnum); 0: not known            */
     uint8_t kind;       /* wb_kind                                                             */
     uint8_t flags;
@@ -155,6 +159,7 @@ typedef struct wb_txn {
     wb_str id;         /* the source's transaction id as text; empty: null                      */
     wb_str global_id;  /* GTID; empty: null                                                     */
     wb_str log;        /* log file or slot: the record's "source"; empty: null                  */
+    wb_str database;   /* PostgreSQL: the database; empty: the table's schema is it (MySQL)      */
     int64_t commit_us; /* µs since 1970; snapshot: when it was taken                            */
     wb_pos at;         /* what `holds` is asked with; known from the first change on. Of a turn: none, or its number */
     wb_pos end;        /* position after the whole transaction; only with WB_TXN_END            */

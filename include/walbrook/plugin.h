@@ -139,6 +139,7 @@ WB_API void wb_host_free(wb_host *h, wb_ticket t);
 WB_API void wb_host_done(wb_host *h, wb_ticket t, const wb_error *err);
 /* A format by name for this target's `format:` option; NULL: none of that name. */
 WB_API const struct wb_format *wb_host_format(wb_host *h, const char *name);
+WB_API const char *wb_host_source(wb_host *h); /* the type of the pipeline's source: "postgres" */
 /* A change that this target can never take: WB_OK: it is in the dead-letter file, go on; else return the error. */
 WB_API wb_code wb_host_poison(wb_host *h, wb_ticket t, const wb_view *v, const wb_change *c, const wb_error *why,
                               wb_error *err) WB_MUST;
@@ -261,12 +262,33 @@ typedef struct wb_target {
 
 typedef struct wb_out wb_out; /* growing buffer: src/base/buf.h */
 
+/* One message. ptr NULL: topic: the target's own; key: none; value: a tombstone; a header's value: null. */
+typedef struct wb_header {
+    wb_str name, value;
+} wb_header;
+typedef struct wb_message {
+    wb_str topic, key, value;
+    const wb_header *headers;
+    size_t nheaders;
+} wb_message;
+typedef struct wb_messages {
+    const wb_message *items;
+    size_t n;
+} wb_messages;
+
+/* A format has `row`, `messages`, or both: targets call wb_formatter_messages (src/targets/formatter.h), which makes one
+ * message of a row, with the primary key as JSON, where a format has no `messages`. */
 typedef struct wb_format {
     wb_plugin head;
+    void (*about)(void *ctx, const char *source); /* before open: the type of the source, "postgres"; may be NULL */
     wb_code (*open)(void *ctx, const char *pipeline, wb_error *err);
     /* Append one change (JSON formats: one line without its end); nothing for what the format does not show, as a READ
      * without a row. One thread a context. */
     wb_code (*row)(void *ctx, const wb_txn *txn, const wb_change *c, wb_out *out, wb_error *err);
+    /* The messages of one change, none to several, in the order in which they must be sent. Without a change (c NULL): what
+     * comes after those of a transaction whose end (WB_TXN_END) the view has; call it for each such one. Without either:
+     * what time brings (heartbeats); call it when a view was written. All memory is the format's, until its next call. */
+    wb_code (*messages)(void *ctx, const wb_txn *txn, const wb_change *c, wb_messages *out, wb_error *err);
     const char *(*writes)(const wb_column *c); /* `explain types`: how values look by default; may be NULL */
     void (*close)(void *ctx);
 } wb_format;

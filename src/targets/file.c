@@ -29,6 +29,11 @@ static const wb_option options[] = {
      "shop.jsonl"},
     {"format", WB_OPT_STRING, AT(format), 0, "record", 0, 0, NULL, "how a change becomes a line",
      "See `walbrook help format`.", "row"},
+    {"envelope", WB_OPT_BOOL, AT(envelope), 0, "false", 0, 0, NULL, "whole messages instead of their values",
+     "A line is {\"topic\":...,\"key\":...,\"value\":...,\"headers\":[[name,value],...]}. Without it a message without "
+     "a value "
+     "(a tombstone) has no line.",
+     NULL},
     {"format_options", WB_OPT_NODE, AT(format_options), 0, NULL, 0, 0, NULL, "options of the format", NULL,
      "{before: true}"},
     {"fsync", WB_OPT_MSEC, AT(fsync_ms), 0, "50ms", 1, 60000, fsync_choices, "how often the file is synced",
@@ -148,7 +153,7 @@ static wb_code open_formatter(file_target *f, wb_error *err)
         wb_hint(err, "`walbrook help format` lists those there are.");
         return WB_E_CONFIG;
     }
-    return wb_formatter_open(&f->formatter, format, f->format_options, wb_host_pipeline(f->host), err);
+    return wb_formatter_open(&f->formatter, format, f->format_options, f->host, err);
 }
 
 static wb_code file_open(void *ctx, wb_host *h, wb_open *o, wb_error *err)
@@ -162,6 +167,8 @@ static wb_code file_open(void *ctx, wb_host *h, wb_open *o, wb_error *err)
     wb_code code = file_resolve(f, h, f->full, sizeof f->full, &f->mode, err);
     f->is_stream = code == WB_OK && streams(f);
     if (code == WB_OK) code = open_formatter(f, err);
+    f->ends = code == WB_OK && f->formatter.format->messages;
+    f->by_message = f->ends || f->envelope;
     if (code == WB_OK && f->compress != FILE_PLAIN)
         code = file_compress_new(f->compress, (int)f->level, &f->packer, err);
     if (code == WB_OK) code = f->is_stream ? file_stream_open(f, err) : file_data_open(f, o, err);
@@ -171,15 +178,92 @@ static wb_code file_open(void *ctx, wb_host *h, wb_open *o, wb_error *err)
 
 /* ---------------------------------------------------------------- write */
 
+/* A key or a value, which JSON formats write as JSON. */
+static void put_part(wb_out *o, wb_str s)
+{
+    if (!s.ptr)
+        wb_out_z(o, "null");
+    else
+        wb_out_str(o, s);
+}
+
+static void put_message(file_target *f, const wb_message *m)
+{
+    wb_out *o = &f->text;
+    if (!f->envelope) {
+        if (!m->value.ptr) return;
+        wb_out_str(o, m->value);
+        wb_out_byte(o, '\n');
+        return;
+    }
+    wb_out_z(o, "{\"topic\":");
+    wb_json_string_or_null(o, m->topic);
+    wb_out_z(o, ",\"key\":");
+    put_part(o, m->key);
+    wb_out_z(o, ",\"value\":");
+    put_part(o, m->value);
+    wb_out_z(o, ",\"headers\":[");
+    for (size_t i = 0; i < m->nheaders; i++) {
+        wb_out_z(o, i ? ",[" : "[");
+        wb_json_string(o, m->headers[i].name);
+        wb_out_byte(o, ',');
+        if (m->headers[i].value.ptr)
+            wb_json_string(o, m->headers[i].value);
+        else
+            wb_out_z(o, "null");
+        wb_out_byte(o, ']');
+    }
+    wb_out_z(o, "]}\n");
+}
+
+/* All messages of a change, or of what has none: see wb_format.messages. */
+static wb_code put_messages(file_target *f, const wb_txn *txn, const wb_change *c, wb_error *err)
+{
+    wb_messages list;
+    wb_code code = wb_formatter_messages(&f->formatter, txn, c, &list, err);
+    for (size_t i = 0; code == WB_OK && i < list.n; i++) put_message(f, &list.items[i]);
+    return code;
+}
+
+static wb_code put_row(file_target *f, const wb_txn *txn, const wb_change *c, wb_error *err)
+{
+    size_t start = f->text.len;
+    wb_code code = f->formatter.format->row(f->formatter.ctx, txn, c, &f->text, err);
+    if (WB_LIKELY(code == WB_OK) && f->text.len != start) wb_out_byte(&f->text, '\n');
+    return code;
+}
+
+/* What comes after the changes of transactions that have ended; of time. Nothing of it can be poison. */
+static wb_code put_end(file_target *f, const wb_txn *txn, wb_error *err)
+{
+    wb_error why;
+    wb_error_reset(&why);
+    wb_code code = put_messages(f, txn, NULL, &why);
+    if (code == WB_OK && !f->text.failed) return WB_OK;
+    if (code == WB_OK)
+        code = wb_fail(&why, WB_E_NOMEM, WB_RECONNECT, "There is no memory for the lines of %s.", f->full);
+    if (why.next == WB_RETRY) why.next = WB_RECONNECT;
+    if (err && err->code == WB_OK) *err = why;
+    return code;
+}
+
+static wb_code put_ends(file_target *f, const wb_view *v, size_t *from, size_t to, wb_error *err)
+{
+    wb_code code = WB_OK;
+    for (; code == WB_OK && *from < to; ++*from)
+        if (v->txns[*from].flags & WB_TXN_END) code = put_end(f, &v->txns[*from], err);
+    return code;
+}
+
 /* One change as a line. A change that cannot be one goes to the dead letters, if there are any. */
 static wb_code put_line(file_target *f, const wb_view *v, wb_ticket t, const wb_change *c, wb_error *err)
 {
     wb_error why;
     wb_error_reset(&why);
     size_t start = f->text.len;
-    wb_code code = f->formatter.format->row(f->formatter.ctx, wb_view_txn(v, c), c, &f->text, &why);
+    const wb_txn *txn = wb_view_txn(v, c);
+    wb_code code = f->by_message ? put_messages(f, txn, c, &why) : put_row(f, txn, c, &why);
     if (WB_LIKELY(code == WB_OK)) {
-        if (f->text.len != start) wb_out_byte(&f->text, '\n');
         if (WB_LIKELY(!f->text.failed)) return WB_OK;
         code = wb_fail(&why, WB_E_NOMEM, WB_RECONNECT, "There is no memory for the lines of %s.", f->full);
     }
@@ -229,15 +313,18 @@ static wb_code remember(file_target *f, const wb_view *v, wb_ticket t, wb_error 
 
 static wb_code accept_view(file_target *f, const wb_view *v, wb_ticket t, wb_error *err)
 {
-    size_t i = 0, full = FILE_BUFFER;
+    size_t i = 0, full = FILE_BUFFER, ended = 0;
     const wb_change *c;
     wb_code code = WB_OK;
     while (code == WB_OK && (c = wb_view_next(v, &i)) != NULL) {
-        code = put_line(f, v, t, c, err);
+        if (f->ends && c->txn > ended) code = put_ends(f, v, &ended, c->txn, err);
+        if (WB_LIKELY(code == WB_OK)) code = put_line(f, v, t, c, err);
         if (WB_LIKELY(code != WB_OK || f->text.len < full)) continue;
         code = pass_on(f, err);
         full = f->text.len + FILE_BUFFER; /* where nothing went out: not again for every line */
     }
+    if (code == WB_OK && f->ends) code = put_ends(f, v, &ended, v->ntxns, err);
+    if (code == WB_OK && f->ends) code = put_end(f, NULL, err);
     if (code == WB_OK) code = remember(f, v, t, err);
     if (code == WB_OK)
         wb_host_free(f->host, t);

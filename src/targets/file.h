@@ -14,6 +14,7 @@
 #include <sys/types.h>
 
 #include "base/buf.h"
+#include "formats/json.h"
 #include "targets/formatter.h"
 #include "walbrook/plugin.h"
 
@@ -88,6 +89,9 @@ typedef struct file_target {
     char full[PATH_MAX];
     mode_t mode;
     int fd;
+    bool envelope;   /* option */
+    bool by_message; /* the format is asked for messages, not for rows */
+    bool ends;       /* and has some that belong to no change */
     wb_formatter formatter;
     file_compress *packer;
     wb_out text; /* lines; with compression not packed yet */

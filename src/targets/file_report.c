@@ -128,7 +128,7 @@ static void check_format(const file_target *f, wb_host *h, wb_report *r)
     wb_formatter formatter;
     if (!format) {
         wb_report_add(r, WB_BAD, "walbrook help format", "There is no format named \"%s\".", f->format);
-    } else if (wb_formatter_open(&formatter, format, f->format_options, wb_host_pipeline(h), &err) != WB_OK) {
+    } else if (wb_formatter_open(&formatter, format, f->format_options, h, &err) != WB_OK) {
         wb_report_add(r, WB_BAD, NULL, "%s%s%s", err.where, err.where[0] ? ": " : "", err.message);
     } else {
         wb_formatter_close(&formatter);

@@ -4,9 +4,9 @@
 #include <stdio.h>
 
 #include "base/options.h"
+#include "formats/json.h"
 
-wb_code wb_formatter_open(wb_formatter *f, const wb_format *format, const wb_node *options, const char *pipeline,
-                          wb_error *err)
+wb_code wb_formatter_open(wb_formatter *f, const wb_format *format, const wb_node *options, wb_host *h, wb_error *err)
 {
     memset(f, 0, sizeof *f);
     wb_arena_init(&f->arena, 4096, 0);
@@ -18,7 +18,8 @@ wb_code wb_formatter_open(wb_formatter *f, const wb_format *format, const wb_nod
     if (code == WB_OK) {
         f->format = format;
         f->ctx = ctx;
-        if (format->open) code = format->open(ctx, pipeline, err);
+        if (format->about) format->about(ctx, wb_host_source(h));
+        if (format->open) code = format->open(ctx, wb_host_pipeline(h), err);
     }
     if (code != WB_OK) wb_formatter_close(f);
     return code;
@@ -30,4 +31,50 @@ void wb_formatter_close(wb_formatter *f)
     f->format = NULL;
     f->ctx = NULL;
     wb_arena_fini(&f->arena);
+    wb_out_fini(&f->key);
+    wb_out_fini(&f->value);
+}
+
+/* {"id":1}: of the new row, of a deleted one the old. False: the change has no key. */
+static bool put_key(wb_formatter *f, const wb_change *c, wb_error *err)
+{
+    static const wb_json_options plain;
+    const wb_table *t = c->table;
+    wb_out *o = &f->key;
+    const wb_value *row = c->after ? c->after : c->before;
+    wb_out_reset(o);
+    if (!t || !t->nkey || !row || c->op > WB_READ) return false;
+    for (uint32_t k = 0; k < t->nkey; k++) {
+        const wb_value *v = &row[t->key[k]];
+        if (v->kind <= WB_UNCHANGED && row == c->after && c->before) v = &c->before[t->key[k]];
+        wb_out_byte(o, k ? ',' : '{');
+        wb_json_string(o, t->cols[t->key[k]].name);
+        wb_out_byte(o, ':');
+        if (wb_json_value(o, v, &plain, err) != WB_OK) return false;
+    }
+    wb_out_byte(o, '}');
+    return true;
+}
+
+wb_code wb_formatter_messages(wb_formatter *f, const wb_txn *txn, const wb_change *c, wb_messages *out, wb_error *err)
+{
+    *out = (wb_messages){0};
+    if (f->format->messages) return f->format->messages(f->ctx, txn, c, out, err);
+    if (!c) return WB_OK;
+    wb_out_reset(&f->value);
+    wb_code code = f->format->row(f->ctx, txn, c, &f->value, err);
+    if (code != WB_OK || !f->value.len) return code;
+    wb_error why;
+    wb_error_reset(&why);
+    bool keyed = put_key(f, c, &why);
+    if (why.code != WB_OK) {
+        if (err) *err = why;
+        return why.code;
+    }
+    if (f->key.failed || f->value.failed)
+        return wb_fail(err, WB_E_NOMEM, WB_RETRY, "There is no memory for a message.");
+    f->one = (wb_message){.value = {f->value.p, f->value.len}};
+    if (keyed) f->one.key = (wb_str){f->key.p, f->key.len};
+    *out = (wb_messages){&f->one, 1};
+    return WB_OK;
 }

@@ -2,14 +2,20 @@
 #ifndef WB_FORMATTER_H
 #define WB_FORMATTER_H
 #include "base/arena.h"
+#include "base/buf.h"
 #include "walbrook/plugin.h"
 typedef struct wb_formatter {
     const wb_format *format;
     void *ctx;
     wb_arena arena;
+    wb_out key, value; /* of a format that has no messages of its own */
+    wb_message one;
 } wb_formatter;
-/* `find` is the registry's lookup, so that targets do not look upwards. `options`: a map, or NULL. */
-wb_code wb_formatter_open(wb_formatter *f, const wb_format *format, const wb_node *options, const char *pipeline,
+/* `options`: a map, or NULL. */
+wb_code wb_formatter_open(wb_formatter *f, const wb_format *format, const wb_node *options, wb_host *h,
                           wb_error *err) WB_MUST;
+/* wb_format.messages, for every format. A READ without a row, and what the format does not show, has none. */
+wb_code wb_formatter_messages(wb_formatter *f, const wb_txn *txn, const wb_change *c, wb_messages *out,
+                              wb_error *err) WB_MUST;
 void wb_formatter_close(wb_formatter *f);
 #endif

@@ -61,6 +61,11 @@ void wb_host_done(wb_host *h, wb_ticket t, const wb_error *err)
     h->last_done = t;
     h->ndone++;
 }
+const char *wb_host_source(wb_host *h)
+{
+    WB_UNUSED(h);
+    return "postgres";
+}
 const struct wb_format *wb_host_format(wb_host *h, const char *name)
 {
     WB_UNUSED(h);

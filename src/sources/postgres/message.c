@@ -65,6 +65,12 @@ wb_code pg_batch_for(pg_source *s, size_t need, wb_error *err)
     return s->batch ? WB_OK : WB_AGAIN;
 }
 
+wb_str pg_database_of(const pg_source *s, wb_batch *b)
+{
+    size_t n = strlen(s->database);
+    return (wb_str){wb_batch_copy(b, s->database, n), n};
+}
+
 /* The batch's last transaction is the open one. */
 void pg_enter_txn(pg_source *s)
 {
@@ -77,9 +83,11 @@ void pg_enter_txn(pg_source *s)
     const char *slot = wb_batch_copy(b, s->names.slot, slot_len);
     uint8_t *at = wb_batch_alloc(b, PG_POS_LEN);
     if (at) pg_pos_make(at, s->txn.at);
+    wb_str database = pg_database_of(s, b);
     wb_txn *t = wb_batch_txn(b);
     t->id = (wb_str){id_copy, (size_t)n};
     t->log = (wb_str){slot, slot_len};
+    t->database = database;
     t->commit_us = s->txn.commit_us;
     t->at = (wb_pos){at, at ? PG_POS_LEN : 0};
     t->flags = s->txn.begun ? 0 : WB_TXN_BEGIN;

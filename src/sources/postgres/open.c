@@ -115,6 +115,7 @@ static wb_code connect_both(pg_source *s, bool again, wb_error *err)
 {
     pg_timeline_recall(s, s->host);
     wb_code code = pg_link_open(&s->side, s, s->host, PG_SQL, err);
+    if (code == WB_OK) (void)snprintf(s->database, sizeof s->database, "%s", PQdb(s->side.pg));
     if (code == WB_OK) code = pg_options_fit(s, s->side.version, err);
     if (code == WB_OK) code = check_wal_level(s, err);
     if (code == WB_OK) code = check_standby(s, again, err);

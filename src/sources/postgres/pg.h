@@ -134,7 +134,9 @@ typedef struct pg_column {
     uint8_t missing;
     bool not_null, generated;
     uint16_t key; /* place in the key, from 1; 0: none */
-    wb_str name, type_name, missing_text;
+    uint32_t base; /* under all domains; 0: not known */
+    int32_t base_mod;
+    wb_str name, type_name, missing_text, default_sql, labels;
 } pg_column;
 
 typedef struct pg_shape {
@@ -357,6 +359,7 @@ struct pg_source {
     wb_host *host;
     uint64_t fresh;
     pg_names names;
+    char database[PG_NAME];
     pg_link side, repl;
     pg_catalog cat;
     wb_arena arena; /* for the session: patterns */
@@ -418,6 +421,7 @@ wb_code pg_batch_for(pg_source *s, size_t need, wb_error *err) WB_MUST;
 void pg_enter_txn(pg_source *s);                           /* the open transaction is the batch's last one */
 wb_code pg_batch_put(pg_source *s, wb_error *err) WB_MUST; /* if it holds anything; then says idle */
 bool pg_in_flight(const pg_source *s);
+wb_str pg_database_of(const pg_source *s, wb_batch *b); /* its name, in the batch */
 /* snap_open.c */
 wb_code pg_snap_load(pg_source *s, const wb_resume *r, bool anew,
                      wb_error *err) WB_MUST;               /* anew: forget what is there */

@@ -2,7 +2,7 @@
  * into a wb_table. Pure; what asks the catalog is shape_load.c. */
 #include "pg.h"
 
-enum { FORMAT = 1, TOLD_FORMAT = 2 };
+enum { OLD_FORMAT = 1, TOLD_FORMAT = 2, FORMAT = 3 }; /* 1: without what formats with schemas ask for */
 
 void pg_shape_narrow(pg_shape *s, const char *columns)
 {
@@ -29,6 +29,10 @@ static void fill_column(const pg_column *from, wb_column *to)
                       .type_id = from->type,
                       .type_mod = from->mod,
                       .id = from->attnum,
+                      .base_id = from->base ? from->base : from->type,
+                      .base_mod = from->base && from->base != from->type ? from->base_mod : from->mod,
+                      .default_sql = from->default_sql,
+                      .labels = from->labels,
                       .kind = from->kind};
     to->flags = (uint8_t)((from->key ? WB_COL_KEY : 0) | (from->not_null ? WB_COL_NOT_NULL : 0) |
                           (from->generated ? WB_COL_GENERATED : 0));
@@ -98,13 +102,18 @@ void pg_shape_encode(const pg_shape *s, wb_out *out)
         put_str(out, c->name);
         put_str(out, c->type_name);
         put_str(out, c->missing_text);
+        wb_out_be32(out, c->base);
+        wb_out_be32(out, (uint32_t)c->base_mod);
+        put_str(out, c->default_sql);
+        put_str(out, c->labels);
     }
 }
 
 bool pg_shape_decode(wb_str in, wb_arena *a, pg_shape *out)
 {
     wb_rd r = wb_rd_of(in.ptr, in.len);
-    if (wb_rd_u8(&r) != FORMAT) return false;
+    uint8_t format = wb_rd_u8(&r);
+    if (format != OLD_FORMAT && format != FORMAT) return false;
     *out = (pg_shape){.oid = wb_rd_be32(&r)};
     out->identity = (char)wb_rd_u8(&r);
     out->relkind = (char)wb_rd_u8(&r);
@@ -128,6 +137,12 @@ bool pg_shape_decode(wb_str in, wb_arena *a, pg_shape *out)
         c->name = get_str(&r);
         c->type_name = get_str(&r);
         c->missing_text = get_str(&r);
+        if (format == FORMAT) {
+            c->base = wb_rd_be32(&r);
+            c->base_mod = (int32_t)wb_rd_be32(&r);
+            c->default_sql = get_str(&r);
+            c->labels = get_str(&r);
+        }
         if (c->kind >= WB_KINDS || c->missing > PG_MISSING_TEXT || c->key > n) return false;
     }
     out->ncols = n;

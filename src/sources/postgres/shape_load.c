@@ -11,10 +11,14 @@ enum { FIRST_USER_OID = 16384 };
 /* A domain's values look like its base type's: `b` is what is under all the domains. */
 #define BASE_OF(oid)                                                                                                   \
     " LEFT JOIN LATERAL (WITH RECURSIVE d AS ("                                                                        \
-    "   SELECT t.*, t.typdefault IS NOT NULL AND t.typtype = 'd' AS has_default FROM pg_type t WHERE t.oid = " oid     \
-    "   UNION ALL SELECT t.*, d.has_default OR (t.typdefault IS NOT NULL AND t.typtype = 'd')"                         \
+    "   SELECT t.*, t.typdefault IS NOT NULL AND t.typtype = 'd' AS has_default, -1 AS base_mod FROM pg_type t"        \
+    "    WHERE t.oid = " oid                                                                                           \
+    "   UNION ALL SELECT t.*, d.has_default OR (t.typdefault IS NOT NULL AND t.typtype = 'd'), d.typtypmod"            \
     "   FROM d JOIN pg_type t ON t.oid = d.typbasetype WHERE d.typtype = 'd')"                                         \
-    "  SELECT d.oid, d.typtype, d.typcategory, d.has_default, d.typelem <> 0 AND d.typlen = -1 AS is_array"            \
+    "  SELECT d.oid, d.typtype, d.typcategory, d.has_default, d.typelem <> 0 AND d.typlen = -1 AS is_array, "          \
+    "d.base_mod,"                                                                                                      \
+    "   (SELECT string_agg(e.enumlabel, chr(1) ORDER BY e.enumsortorder) FROM pg_enum e"                               \
+    "    WHERE e.enumtypid IN (d.oid, d.typelem)) AS labels"                                                           \
     "  FROM d WHERE d.typtype <> 'd' LIMIT 1) b ON true"
 
 /* A missing value (fast default) is an array of one element, the column's
@@ -26,7 +30,9 @@ static const char columns_sql[] =
     " CASE WHEN a.atthasmissing THEN 2 WHEN a.atthasdef OR a.attidentity <> '' OR b.has_default THEN 0 ELSE 1 END,"
     " CASE WHEN a.atthasmissing THEN array_to_string(a.attmissingval, '') END,"
     " b.oid, b.typtype, b.typcategory, b.is_array,"
-    " coalesce(array_position(k.attnums[1:k.indnkeyatts], a.attnum), 0), c.oid"
+    " coalesce(array_position(k.attnums[1:k.indnkeyatts], a.attnum), 0), c.oid, b.base_mod, b.labels,"
+    " (SELECT pg_get_expr(f.adbin, f.adrelid) FROM pg_attrdef f WHERE f.adrelid = c.oid AND f.adnum = a.attnum"
+    "  AND a.attgenerated = '')"
     " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
     " LEFT JOIN LATERAL (SELECT string_to_array(x.indkey::text, ' ')::int2[] AS attnums, x.indnkeyatts FROM pg_index x"
     "  WHERE x.indrelid = c.oid AND x.indisvalid AND CASE c.relreplident WHEN 'i' THEN x.indisreplident"
@@ -88,6 +94,10 @@ static void read_column(const PGresult *res, int row, wb_arena *a, pg_column *c)
                                    (size_t)PQgetlength(res, row, 12)};
     c->kind = read_kind(res, row, 13);
     c->key = (uint16_t)number(PQgetvalue(res, row, 17));
+    c->base = (uint32_t)number(PQgetvalue(res, row, 13));
+    c->base_mod = c->base == c->type ? c->mod : (int32_t)number(PQgetvalue(res, row, 19));
+    c->labels = copy(a, PQgetvalue(res, row, 20));
+    c->default_sql = copy(a, PQgetvalue(res, row, 21));
 }
 
 /* The rows of one table, from `row` on; the first row that is not its own any more. */
@@ -138,6 +148,8 @@ wb_code pg_column_type(pg_link *l, pg_column *c, wb_arena *a, wb_error *err)
     if (c->type < FIRST_USER_OID) {
         c->type_name = type_name(c->type, c->mod, NULL, a);
         c->kind = (uint8_t)pg_type_kind(c->type);
+        c->base = c->type;
+        c->base_mod = c->mod;
         return a->failed ? pg_nomem(err) : WB_OK;
     }
     char oid[16], mod[16];
@@ -145,14 +157,18 @@ wb_code pg_column_type(pg_link *l, pg_column *c, wb_arena *a, wb_error *err)
     (void)snprintf(mod, sizeof mod, "%d", c->mod);
     const char *values[] = {oid, mod};
     PGresult *res = NULL;
-    wb_code code = pg_run(l, &(pg_call){.why = "to name a type", .n = 2, .values = values},
-                          "SELECT format_type(x.oid, $2::int4), b.oid, b.typtype, b.typcategory, b.is_array"
-                          " FROM pg_type x" BASE_OF("x.oid") " WHERE x.oid = $1::oid",
-                          &res, err);
+    wb_code code =
+        pg_run(l, &(pg_call){.why = "to name a type", .n = 2, .values = values},
+               "SELECT format_type(x.oid, $2::int4), b.oid, b.typtype, b.typcategory, b.is_array, b.base_mod, b.labels"
+               " FROM pg_type x" BASE_OF("x.oid") " WHERE x.oid = $1::oid",
+               &res, err);
     if (code != WB_OK) return code;
     if (PQntuples(res)) {
         c->type_name = copy(a, PQgetvalue(res, 0, 0));
         c->kind = read_kind(res, 0, 1);
+        c->base = (uint32_t)number(PQgetvalue(res, 0, 1));
+        c->base_mod = c->base == c->type ? c->mod : (int32_t)number(PQgetvalue(res, 0, 5));
+        c->labels = copy(a, PQgetvalue(res, 0, 6));
     } else { /* dropped since: its values come as text all the same */
         c->type_name = wb_str_of(wb_arena_printf(a, "type %u", c->type));
         c->kind = WB_OTHER;

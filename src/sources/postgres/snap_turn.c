@@ -29,8 +29,10 @@ static void begin_piece(pg_source *s)
     size_t len = strlen(s->names.slot);
     wb_str log = {NULL, 0};
     if (!n->only) log = (wb_str){wb_batch_copy(s->batch, s->names.slot, len), len};
+    wb_str database = pg_database_of(s, s->batch);
     wb_txn *t = wb_batch_txn(s->batch);
     t->log = log;
+    t->database = database;
     t->commit_us = n->taken_us;
     t->at = (wb_pos){at, at_len};
     t->flags = WB_TXN_SNAPSHOT | (n->begun ? 0 : WB_TXN_BEGIN);

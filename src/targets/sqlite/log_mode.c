@@ -53,7 +53,7 @@ wb_code sq_log_open(sq_target *s, wb_error *err)
         code = sq_prepare(s, s->sql.failed ? "" : s->sql.p, &s->log_insert, err);
     }
     wb_arena_fini(&a);
-    if (!code) code = wb_formatter_open(&s->formatter, row, NULL, wb_host_pipeline(s->host), err);
+    if (!code) code = wb_formatter_open(&s->formatter, row, NULL, s->host, err);
     s->formatting = !code;
     return code;
 }
