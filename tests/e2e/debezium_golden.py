@@ -1,0 +1,268 @@
+"""Golden cases of Debezium: SQL that a real connector saw, and what it sent. Read by test_debezium.py."""
+import json
+import re
+import struct
+from pathlib import Path
+
+GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "debezium"
+MARK = "golden_end"  # the schema of a table that shows the end of the stream
+
+# Fields that vary by run, by their place in the value: only these are exempt, and their types are still compared.
+VARIES = [r"payload\.(ts_ms|ts_us|ts_ns)", r"payload\.source\.(ts_ms|ts_us|ts_ns|lsn|txId|sequence)", r"payload\.transaction\.id",
+          r"payload\.source\.(version|db)"]
+VARIES_BY_TOPIC = {"transaction": [r"payload\.(id|ts_ms)", r"key\.payload\.id"]}
+VARIES_IN_CLOUD = [r"(id|time|iodebezium(version|db|tsms|tsus|tsns|sequence|lsn|txid))"]
+VARIES_UNWRAPPED = [r"payload\.__(lsn|source_ts_ms)"]
+
+
+def cases(server):
+    return sorted(p.stem for p in (GOLDEN / server).glob("*.sql"))
+
+
+def properties(server, case):
+    out = {}
+    for name in ("base", case):
+        path = GOLDEN / server / f"{name}.properties"
+        for line in path.read_text().splitlines() if path.exists() else []:
+            if "=" in line:
+                key, value = line.split("=", 1)
+                out[key.strip()] = value.strip()
+    return out
+
+
+def script(server, case):
+    """(setup, [stream, after a pause, ...])"""
+    setup, _, stream = (GOLDEN / server / f"{case}.sql").read_text(encoding="utf-8").partition("-- @stream")
+    return setup.replace("-- @setup", ""), stream.split("-- @pause")
+
+
+def statements(text):
+    """Statements end with a semicolon at the end of a line, as the recorder split them."""
+    out, now = [], []
+    for line in text.split("\n"):
+        if line.strip().startswith("--") or (not now and not line.strip()):
+            continue
+        now.append(line)
+        if line.rstrip().endswith(";"):
+            out.append("\n".join(now))
+            now = []
+    return out
+
+
+def expected(server, case):
+    return [json.loads(line) for line in (GOLDEN / server / f"{case}.keys_values.jsonl").read_text(encoding="utf-8").split("\n") if line]
+
+
+def got(path):
+    """Whole lines only, without the mark's."""
+    lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+    return [json.loads(line) for line in lines]
+
+
+PLAIN = {"decimal.handling.mode": "decimal", "time.precision.mode": "time_precision", "binary.handling.mode": "binary",
+         "interval.handling.mode": "interval", "hstore.handling.mode": "hstore", "unavailable.value.placeholder": "unavailable_value",
+         "bigint.unsigned.handling.mode": "bigint_unsigned"}
+SWITCHES = {"tombstones.on.delete": "tombstones", "include.unknown.datatypes": "unknown_types",
+            "provide.transaction.metadata": "transaction_metadata", "skip.messages.without.change": "skip_unchanged"}
+
+
+def options(props):
+    """The format and its options, and what a pipeline says elsewhere: (format, format options, source, targets' selection)."""
+    o, source, select = {"prefix": props["topic.prefix"]}, {}, {}
+    cloud = props.get("value.converter", "").endswith("CloudEventsConverter")
+    schemaless = "value.converter.json.schemas.enable" if cloud else "value.converter.schemas.enable"
+    o["schemas"] = props.get(schemaless, "true") == "true"
+    for key, value in props.items():
+        if key in PLAIN:
+            o[PLAIN[key]] = value
+        elif key in SWITCHES:
+            o[SWITCHES[key]] = value == "true"
+        elif key == "money.fraction.digits":
+            o["money_fraction_digits"] = int(value)
+        elif key == "skipped.operations":
+            o["skip"] = value.split(",")
+        elif key == "message.key.columns":
+            o["message_key_columns"] = value.split(";")
+        elif re.match(r"column\.(mask|truncate|propagate)", key):
+            o.setdefault("columns", {})[key] = value
+        elif key == "column.exclude.list":
+            select["columns"] = [f"!{v}" for v in value.split(",")]
+        elif key == "column.include.list":
+            select["columns"] = [f"public.people.{c}" for c in re.search(r"\((.*)\)", value).group(1).split("|")]
+        elif key == "table.exclude.list":
+            source["tables"] = ["public.*", f"{MARK}.*"] + ["!" + v.replace(".*", "*") for v in value.split(",")]
+        elif key == "table.include.list":
+            source["tables"] = value.split(",") + [f"{MARK}.*"]
+        elif key == "snapshot.mode":
+            source["snapshot"] = {"no_data": "never"}[value]
+        elif key.startswith("transforms.unwrap.") and not key.endswith(".type"):
+            name = {"delete.tombstone.handling.mode": "deletes", "add.fields": "add_fields", "add.headers": "add_headers"}[key[18:]]
+            o[name] = value.split(",") if name.startswith("add") else value
+    if props.get("transforms") == "unwrap":
+        o["unwrap"] = True
+    return ("cloudevents" if cloud else "debezium"), o, source, select
+
+
+# ---------------------------------------------------------------- comparing
+
+def marker(m):
+    """The snapshot marker, or None: a row of the stream, or no row. The holder of it, too."""
+    v = m["value"]
+    if not isinstance(v, dict):
+        return None, None, None
+    if "iodebeziumsnapshot" in v:
+        return (v, "iodebeziumsnapshot", v["iodebeziumsnapshot"])
+    source = (v.get("payload") or v).get("source")
+    return (source, "snapshot", source["snapshot"]) if isinstance(source, dict) else (None, None, None)
+
+
+def by_table(messages):
+    """Tables are copied in the order of their names by Debezium, of their OIDs by us: rows of the snapshot in the order of topics, with
+    the markers `first` and `last` of the whole snapshot taken for those of their table."""
+    snapshot = [m for m in messages if marker(m)[2] not in (None, "false")]
+    found = [marker(m)[2] for m in snapshot]
+    assert found.count("last") <= 1 and found.count("first") <= 1, found
+    rows = {}
+    for m in snapshot:
+        rows.setdefault(m["topic"], []).append(m)
+    for group in rows.values():
+        for i, m in enumerate(group):
+            holder, key, value = marker(m)
+            ends = {"first", "first_in_data_collection"} if i == 0 else set()
+            ends |= {"last", "last_in_data_collection"} if i == len(group) - 1 else set()
+            assert value in (ends or {"true"}), f"row {i} of {len(group)} is {value}"
+            holder[key] = "in order"
+    rest = [m for m in messages if m not in snapshot]
+    return [m for topic in sorted(rows) for m in rows[topic]] + rest
+
+def walk(a, b, path, out):
+    """Differences of two JSON values as (path, golden, ours). Numbers are compared as numbers, not as text."""
+    if isinstance(a, dict) and isinstance(b, dict):
+        for k in list(a) + [k for k in b if k not in a]:
+            if k not in a or k not in b:
+                out.append((f"{path}.{k}".lstrip("."), a.get(k, "(missing)"), b.get(k, "(missing)")))
+            else:
+                walk(a[k], b[k], f"{path}.{k}".lstrip("."), out)
+    elif isinstance(a, list) and isinstance(b, list):
+        if a and b and all(isinstance(x, dict) and "field" in x for x in a + b):  # fields of a schema, by their names
+            names = [[x["field"] for x in side] for side in (a, b)]
+            if names[0] != names[1]:
+                out.append((f"{path}[]", names[0], names[1]))
+            other = {x["field"]: x for x in b}
+            for x in a:
+                if x["field"] in other:
+                    walk(x, other[x["field"]], f"{path}[{x['field']}]", out)
+        elif len(a) != len(b):
+            out.append((path, a, b))
+        else:
+            for i, (x, y) in enumerate(zip(a, b)):
+                walk(x, y, f"{path}[{i}]", out)
+    elif isinstance(a, bool) != isinstance(b, bool) or a != b:
+        out.append((path, a, b))
+
+
+def payload(part):
+    """Without the schema half, if there is one."""
+    return part["payload"] if isinstance(part, dict) and "payload" in part else part
+
+
+def sort_collections(m):
+    """The tables of a transaction's end are in no order."""
+    v = payload(m["value"])
+    if m["topic"].endswith(".transaction") and v["data_collections"]:
+        v["data_collections"].sort(key=lambda c: c["data_collection"])
+
+
+def same_type(a, b):
+    return type(a) is type(b)
+
+
+def compare(golden, ours, cloud=False, unwrapped=False):
+    """Differences of one message, without what varies by run."""
+    sort_collections(golden)
+    sort_collections(ours)
+    out, topic = [], golden["topic"].split(".", 1)[-1]
+    if golden["topic"] != ours["topic"]:
+        out.append(("topic", golden["topic"], ours["topic"]))
+    varies = VARIES + VARIES_BY_TOPIC.get(topic, []) + (VARIES_IN_CLOUD if cloud else []) + (VARIES_UNWRAPPED if unwrapped else [])
+    for part in ("key", "value"):
+        found = []
+        a, b = golden[part], ours[part]
+        if part == "value" and a is not None and not cloud and "payload" not in a:  # without schemas
+            a, b = {"payload": a}, {"payload": b}
+        if part == "key" and a is not None and "payload" not in a:
+            a, b = {"payload": a}, {"payload": b}
+        walk(a, b, "", found)
+        for path, x, y in found:
+            full = path if part == "value" else f"key.{path}".rstrip(".")
+            if any(re.fullmatch(v, full) for v in varies) and same_type(x, y):
+                continue
+            out.append((full if part == "value" else full, x, y))
+    if [h[0] for h in golden["headers"]] != [h[0] for h in ours["headers"]]:
+        out.append(("headers", [h[0] for h in golden["headers"]], [h[0] for h in ours["headers"]]))
+    else:
+        for (name, x), (_, y) in zip(golden["headers"], ours["headers"]):
+            if name != "__debezium.context.runId" and x != y and not (name == "__db" and y):
+                out.append((f"headers.{name}", x, y))
+    return out
+
+
+# ---------------------------------------------------------------- differences that stay, by the names that docs/formats/debezium.md gives them
+
+def float32(v):
+    return struct.unpack("f", struct.pack("f", v))[0]
+
+
+def snapshot_of(message):
+    return marker(message)[2] == "in order"
+
+
+# name: (cases, path, is it that?) Each must be seen in every case that it names; "*": wherever it is.
+DIFFERENCES = {
+    "snapshot-txid": ("*", r"payload\.source\.txId", lambda a, b, m: b is None and snapshot_of(m)),
+    "cloud-txid": (r"cloudevents.*", r"iodebeziumtx[iI]d", lambda a, b, m: a is None or b in (None, "(missing)")),
+    "nested-arrays": (r"types_schemaless", r"payload\.after\.ii\[\d\]", lambda a, b, m: a is None and isinstance(b, list)),
+    "midnight-24": (r"time_isostring", r"payload\.after\.t\d?", lambda a, b, m: (a, b) == ("00:00:00Z", "24:00:00Z")),
+    "dates-out-of-range": (r"infinity", r"payload\.after\.(d|ts)", lambda a, b, m: b in (-735160, 2**31 - 1, -2**31, 2**63 - 1)),
+    "null-is-null": (r"source_info_columns", r"payload\.before\.email", lambda a, b, m: (a, b) == ("none", None)),
+    "message-tables": (r"message_transaction_metadata", r"payload\.data_collections", lambda a, b, m: "LogicalDecodingMessage" in a[0]["data_collection"]),
+    "identity-index": (r"replica_identity", r"key\..*|headers\.__debezium\..*key", lambda a, b, m: m["topic"] == "golden.public.ri_index"),
+    "name-columns": (r"types|types_schemaless|hstore_map", r"payload\.after\.nm", lambda a, b, m: a is None),
+    "float-digits": ("*", r"payload\.(after|before)\.r", lambda a, b, m: float32(a) == float32(b)),
+    "unwrap-tombstone": (r"unwrap", r"", lambda a, b, m: b is None and a["payload"] is None),
+    "default-behind": (r"schema_change_behind", r"schema\.fields\[\w+\]\.fields\[n\]\.default", lambda a, b, m: (a, b) == ("(missing)", 5)),
+    "generated-columns": (r"defaults", r"schema\.fields\[\w+\]\.fields\[\]|payload\.after\.g",
+                          lambda a, b, m: b == "(missing)" or [x for x in a if x != "g"] == b),
+    "hstore-order": ("*", r"payload\.after\.hs", lambda a, b, m: json.loads(a) == json.loads(b)),
+}
+
+# Cases of which we say something else as a whole: what Debezium sent, changed into what we send.
+def under_the_root(golden):
+    text = re.sub(r"golden\.public\.part_[ab]", "golden.public.part", json.dumps(golden)).replace('"table": "part_a"', '"table": "part"')
+    out = json.loads(text.replace('"table": "part_b"', '"table": "part"'))
+    return [m for i, m in enumerate(out) if not (i == 1 and snapshot_twice(out))]
+
+
+def snapshot_twice(messages):
+    return messages[0]["key"] == messages[1]["key"] and messages[1]["value"]["payload"]["op"] == "r"
+
+
+def without_new_tables(golden):
+    return [m for m in golden if m["topic"] != "golden.public.s2"]
+
+
+def without_unlogged(golden):
+    return [m for m in golden if m["topic"] != "golden.public.ul"]
+
+
+WHOLE = {
+    "partitions": (r"partitions|partitions_via_root", under_the_root),
+    "new-tables": ("schema_change", without_new_tables),
+    "unlogged-tables": ("snapshot", without_unlogged),
+}
+
+# Cases for which we have no counterpart.
+ABSENT = {
+    "no-outbox-router": "outbox",
+    "no-snapshot-overrides": "snapshot_where",
+}

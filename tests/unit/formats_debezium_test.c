@@ -1,0 +1,403 @@
+/* formats_debezium_test.c: what the golden cases (tests/e2e/test_debezium.py) do not reach: odd text, refusals, headers
+ * that outlive each other, several transactions, and every conversion on its own. */
+#include "formats_help.h"
+
+#include "base/options.h"
+#include "formats/debezium.h"
+
+typedef struct rig {
+    const wb_format *format;
+    wb_arena arena;
+    dbz *d;
+    wb_error err;
+} rig;
+
+static rig *open_rig(const wb_format *f, const char *const *opts)
+{
+    rig *r = calloc(1, sizeof *r);
+    r->format = f;
+    wb_arena_init(&r->arena, 4096, 0);
+    r->d = wb_arena_zalloc(&r->arena, f->head.ctx_size);
+    assert_int_equal(wb_options_parse(f->head.options, r->d, NULL, NULL, "format", &r->arena, &r->err), WB_OK);
+    for (; opts && opts[0]; opts += 2)
+        for (const wb_option *o = f->head.options; o->name; o++)
+            if (strcmp(o->name, opts[0]) == 0)
+                assert_int_equal(wb_option_set(o, r->d, opts[1], &r->arena, &r->err), WB_OK);
+    f->about(r->d, "postgres");
+    assert_int_equal(f->open(r->d, "shop", &r->err), WB_OK);
+    return r;
+}
+
+static void close_rig(rig *r)
+{
+    r->format->close(r->d);
+    r->format->close(r->d);
+    wb_arena_fini(&r->arena);
+    free(r);
+}
+
+static void expect_json(rig *r, dbz_conv conv, int scale, wb_value v, const char *want)
+{
+    dbz_field f = {.conv = (uint8_t)conv, .scale = (int16_t)scale, .digits = 6, .type = "x"};
+    wb_out o = {0};
+    wb_error err;
+    wb_error_reset(&err);
+    wb_code code = dbz_put(r->d, &f, &v, &o, &err);
+    wb_out_byte(&o, 0);
+    if (want) {
+        assert_int_equal(code, WB_OK);
+        assert_string_equal(o.p, want);
+    } else {
+        assert_int_equal(code, WB_E_DATA);
+        assert_int_equal(err.next, WB_POISON);
+    }
+    wb_out_fini(&o);
+}
+
+static void test_decimals(void **state)
+{
+    WB_UNUSED(state);
+    rig *r = open_rig(&wb_format_debezium, NULL);
+    static const struct {
+        const char *in, *out;
+        int scale;
+    } fixed[] = {{"0", "\"AA==\"", 0},
+                 {"-1", "\"/w==\"", 0},
+                 {"127", "\"fw==\"", 0},
+                 {"128", "\"AIA=\"", 0},
+                 {"-128", "\"gA==\"", 0},
+                 {"-129", "\"/38=\"", 0},
+                 {"1.5", "\"AJY=\"", 2},
+                 {"12000", "\"DA==\"", -3},
+                 {"0.00", "\"AA==\"", 2},
+                 {"9223372036854775808", "\"AIAAAAAAAAAA\"", 0},
+                 {"-9223372036854775808", "\"gAAAAAAAAAA=\"", 0},
+                 {"18446744073709551616", "\"AQAAAAAAAAAA\"", 0},
+                 {"-18446744073709551616", "\"/wAAAAAAAAAA\"", 0},
+                 {"NaN", "null", 2},
+                 {"x", NULL, 0},
+                 {"1.555", NULL, 2},
+                 {"-", NULL, 0},
+                 {"", NULL, 0},
+                 {"1.2.3", NULL, 2}};
+    for (size_t i = 0; i < WB_COUNT(fixed); i++)
+        expect_json(r, DBZ_UNSCALED, fixed[i].scale, text(WB_DECIMAL, fixed[i].in), fixed[i].out);
+    expect_json(r, DBZ_SCALED, 0, text(WB_DECIMAL, "1.50"), "{\"scale\":1,\"value\":\"Dw==\"}");
+    expect_json(r, DBZ_SCALED, 0, text(WB_DECIMAL, "100"), "{\"scale\":0,\"value\":\"ZA==\"}");
+    expect_json(r, DBZ_SCALED, 0, text(WB_DECIMAL, "0.00000000001"), "{\"scale\":11,\"value\":\"AQ==\"}");
+    expect_json(r, DBZ_DECIMAL_TEXT, 0, text(WB_DECIMAL, "-Infinity"), "\"NEGATIVE_INFINITY\"");
+    expect_json(r, DBZ_DECIMAL_DOUBLE, 0, text(WB_DECIMAL, "0.1"), "0.1");
+    expect_json(r, DBZ_LONG_WRAP, 0, text(WB_UINT, "18446744073709551615"), "-1");
+    close_rig(r);
+}
+
+/* A number of 5,000 digits there and back. */
+static void test_long_decimal(void **state)
+{
+    WB_UNUSED(state);
+    rig *r = open_rig(&wb_format_debezium, NULL);
+    char digits[5001];
+    memset(digits, '9', 5000);
+    digits[5000] = 0;
+    dbz_field f = {.conv = DBZ_UNSCALED};
+    wb_value v = text(WB_DECIMAL, digits);
+    wb_out o = {0};
+    assert_int_equal(dbz_put(r->d, &f, &v, &o, &r->err), WB_OK);
+    /* 5000 * log2(10) = 16609.6 bits and a sign: 2077 bytes, 2772 characters */
+    assert_int_equal(o.len, 2772 + 2);
+    wb_out_fini(&o);
+    close_rig(r);
+}
+
+static void test_times(void **state)
+{
+    WB_UNUSED(state);
+    rig *r = open_rig(&wb_format_debezium, NULL);
+    expect_json(r, DBZ_DATE, 0, text(WB_DATE, "1970-01-02"), "1");
+    expect_json(r, DBZ_DATE, 0, text(WB_OTHER, "0001-12-31 BC"), "-719163");
+    expect_json(r, DBZ_DATE, 0, number(WB_DATE, -5), "-5");
+    expect_json(r, DBZ_DATE, 0, text(WB_OTHER, "-infinity"), "-2147483648");
+    expect_json(r, DBZ_DATE, 0, text(WB_DATE, "yesterday"), NULL);
+    expect_json(r, DBZ_DATE, 0, text(WB_DATE, "2024-13-01"), NULL);
+    expect_json(r, DBZ_TIME, 1, text(WB_OTHER, "24:00:00"), "86400000000");
+    expect_json(r, DBZ_TIME, -1000, text(WB_TIME, "00:00:00.001999"), "1");
+    expect_json(r, DBZ_STAMP, -1000, text(WB_TIMESTAMP, "1969-12-31 23:59:59.999999"), "-1");
+    expect_json(r, DBZ_STAMP, 1000, text(WB_TIMESTAMP, "2300-01-01 00:00:00"), "null");
+    expect_json(r, DBZ_STAMP, 1, number(WB_TIMESTAMP, 7), "7");
+    expect_json(r, DBZ_ZONED, 0, text(WB_OTHER, "infinity"), "\"infinity\"");
+    expect_json(r, DBZ_ZONED, 0, text(WB_TIMESTAMPTZ, "2024-02-29 10:00:00.5+00"), "\"2024-02-29T10:00:00.500000Z\"");
+    expect_json(r, DBZ_ZONED_TIME, 0, text(WB_OTHER, "23:30:00-01"), "\"00:30:00Z\"");
+    expect_json(r, DBZ_ZONED_TIME, 0, text(WB_OTHER, "10:00"), NULL);
+    expect_json(r, DBZ_INTERVAL, 0, text(WB_INTERVAL, "-1 days +02:03:04"), "-79016000000");
+    expect_json(r, DBZ_INTERVAL, 0, text(WB_INTERVAL, "178000000 years"), "9223372036854775807");
+    expect_json(r, DBZ_INTERVAL, 0, text(WB_INTERVAL, "3 apples"), NULL);
+    expect_json(r, DBZ_INTERVAL_ISO, 0, text(WB_INTERVAL, "1 day -00:00:00.000001"), "\"P0Y0M1DT0H0M-0.000001S\"");
+    close_rig(r);
+}
+
+static void test_text_forms(void **state)
+{
+    WB_UNUSED(state);
+    rig *r = open_rig(&wb_format_debezium, NULL);
+    expect_json(r, DBZ_BITS, 0, text(WB_OTHER, "100000001"), "\"AQE=\"");
+    expect_json(r, DBZ_BITS, 0, text(WB_OTHER, "0000"), "\"\"");
+    expect_json(r, DBZ_BITS, 0, text(WB_OTHER, "12"), NULL);
+    expect_json(r, DBZ_BIT, 0, text(WB_OTHER, "1"), "true");
+    expect_json(r, DBZ_HSTORE_MAP, 0, text(WB_OTHER, "\"a\\\"b\"=>\"1\", \"c\"=>NULL"),
+                "{\"a\\\"b\":\"1\",\"c\":null}");
+    expect_json(r, DBZ_HSTORE_JSON, 0, text(WB_OTHER, ""), "\"{}\"");
+    expect_json(r, DBZ_HSTORE_MAP, 0, text(WB_OTHER, "\"a\"=>"), NULL);
+    expect_json(r, DBZ_HSTORE_MAP, 0, text(WB_OTHER, "\"a"), NULL);
+    expect_json(r, DBZ_LINE, 0, text(WB_OTHER, "{1,-2.5,1e-05}"), "{\"a\":1,\"b\":-2.5,\"c\":1e-05}");
+    expect_json(r, DBZ_POINT, 0, text(WB_OTHER, "(1)"), NULL);
+    expect_json(r, DBZ_POLYGON, 0, text(WB_OTHER, "oops"), NULL);
+    dbz_field f = {.conv = DBZ_ARRAY, .of = DBZ_PLAIN, .kind = WB_INT, .type = "int32"};
+    static const char *const good[][2] = {
+        {"{}", "[]"}, {"{1,NULL,3}", "[1,null,3]"}, {"[0:1]={7,8}", "[7,8]"}, {"{{1},{2}}", "[[1],[2]]"}};
+    static const char *const bad[] = {"", "{", "{1", "{1,", "{1}x", "{1,}", "[0:1]", "{{{{{{{{{1}}}}}}}}}"};
+    for (size_t i = 0; i < WB_COUNT(good); i++) {
+        wb_out o = {0};
+        wb_value v = text(WB_ARRAY, good[i][0]);
+        assert_int_equal(dbz_put(r->d, &f, &v, &o, &r->err), WB_OK);
+        wb_out_byte(&o, 0);
+        assert_string_equal(o.p, good[i][1]);
+        wb_out_fini(&o);
+    }
+    for (size_t i = 0; i < WB_COUNT(bad); i++) {
+        wb_out o = {0};
+        wb_error err;
+        wb_error_reset(&err);
+        wb_value v = text(WB_ARRAY, bad[i]);
+        assert_int_equal(dbz_put(r->d, &f, &v, &o, &err), WB_E_DATA);
+        wb_out_fini(&o);
+    }
+    close_rig(r);
+}
+
+/* ---------------------------------------------------------------- messages */
+
+static wb_table *people(const char *name)
+{
+    wb_column cols[] = {column("id", "bigint", WB_INT, WB_COL_KEY | WB_COL_NOT_NULL),
+                        column("name", "text", WB_TEXT, 0)};
+    const uint16_t key[] = {0};
+    cols[0].type_id = cols[0].base_id = 20;
+    cols[1].type_id = cols[1].base_id = 25;
+    return table_of("public", name, cols, 2, key, 1);
+}
+
+static const uint8_t commit[] = {0, 0, 0, 0, 0, 0, 1, 0};
+static const wb_txn shop_txn = {.id = {"7", 1},
+                                .database = {"shopdb", 6},
+                                .commit_us = 1500000,
+                                .at = {commit, 8},
+                                .end = {commit, 8},
+                                .flags = WB_TXN_BEGIN | WB_TXN_END};
+
+static wb_messages send(rig *r, const wb_txn *txn, const wb_change *c)
+{
+    wb_messages list;
+    wb_error_reset(&r->err);
+    if (r->format->messages(r->d, txn, c, &list, &r->err) != WB_OK) fail_msg("messages: %s", r->err.message);
+    return list;
+}
+
+static void expect_str(wb_str got, const char *want)
+{
+    if (!want) {
+        assert_null(got.ptr);
+        return;
+    }
+    assert_non_null(got.ptr);
+    assert_int_equal(got.len, strlen(want));
+    assert_memory_equal(got.ptr, want, got.len);
+}
+
+static wb_str header(const wb_message *m, const char *name)
+{
+    for (size_t i = 0; i < m->nheaders; i++)
+        if (wb_str_is(m->headers[i].name, name)) return m->headers[i].value;
+    fail_msg("no header %s", name);
+    return (wb_str){NULL, 0};
+}
+
+static void test_changed_key(void **state)
+{
+    WB_UNUSED(state);
+    const char *opts[] = {"headers", "false", NULL};
+    rig *r = open_rig(&wb_format_debezium, opts);
+    wb_table *t = people("people");
+    wb_value old[] = {text(WB_INT, "1"), kind(WB_ABSENT)}, row[] = {text(WB_INT, "2"), text(WB_TEXT, "Ann")};
+    wb_change c = {.op = WB_UPDATE, .table = t, .before = old, .after = row, .place = 77};
+    wb_messages m = send(r, &shop_txn, &c);
+    assert_int_equal(m.n, 3);
+    for (size_t i = 0; i < 3; i++) expect_str(m.items[i].topic, "shop.public.people");
+    expect_str(m.items[0].key, "{\"id\":1}");
+    expect_str(m.items[1].key, "{\"id\":1}");
+    expect_str(m.items[1].value, NULL);
+    expect_str(m.items[2].key, "{\"id\":2}");
+    expect_str(header(&m.items[0], "__debezium.newkey"), "{\"id\":2}");
+    expect_str(header(&m.items[2], "__debezium.oldkey"), "{\"id\":1}");
+    old[0] = row[0]; /* the same key: one message */
+    assert_int_equal(send(r, &shop_txn, &c).n, 1);
+    c.before = NULL;
+    m = send(r, &shop_txn, &c);
+    assert_int_equal(m.n, 1);
+    assert_non_null(
+        strstr(m.items[0].value.ptr, "{\"before\":null,\"after\":{\"id\":2,\"name\":\"Ann\"},\"source\":{"));
+    assert_non_null(strstr(m.items[0].value.ptr, "\"db\":\"shopdb\",\"sequence\":\"[null,\\\"77\\\"]\""));
+    wb_table_unref(t);
+    close_rig(r);
+}
+
+static void test_what_was_not_sent(void **state)
+{
+    WB_UNUSED(state);
+    rig *r = open_rig(&wb_format_debezium, NULL);
+    wb_table *t = people("people");
+    wb_value row[] = {text(WB_INT, "2"), kind(WB_UNCHANGED)}, old[] = {text(WB_INT, "2"), kind(WB_ABSENT)};
+    wb_change c = {.op = WB_UPDATE, .table = t, .after = row};
+    assert_non_null(strstr(send(r, &shop_txn, &c).items[0].value.ptr, "\"name\":\"__debezium_unavailable_value\""));
+    c = (wb_change){.op = WB_DELETE, .table = t, .before = old};
+    wb_messages m = send(r, &shop_txn, &c);
+    assert_int_equal(m.n, 2);
+    assert_non_null(strstr(m.items[0].value.ptr, "{\"before\":{\"id\":2,\"name\":null},\"after\":null"));
+    c = (wb_change){.op = WB_READ, .table = t}; /* an empty table */
+    assert_int_equal(send(r, &shop_txn, &c).n, 0);
+    c = (wb_change){.op = WB_TRUNCATE, .table = t}; /* skipped by default */
+    assert_int_equal(send(r, &shop_txn, &c).n, 0);
+    c = (wb_change){.op = WB_DDL, .table = t};
+    assert_int_equal(send(r, &shop_txn, &c).n, 0);
+    wb_table_unref(t);
+    close_rig(r);
+}
+
+/* Begin with the first event, end with the end, nothing for a transaction without events. */
+static void test_transactions(void **state)
+{
+    WB_UNUSED(state);
+    const char *opts[] = {"transaction_metadata", "true", NULL};
+    rig *r = open_rig(&wb_format_debezium, opts);
+    wb_table *t = people("people");
+    wb_value row[] = {text(WB_INT, "2"), kind(WB_NULL)};
+    wb_change c = {.op = WB_INSERT, .table = t, .after = row};
+    assert_int_equal(send(r, &shop_txn, NULL).n, 0);
+    wb_messages m = send(r, &shop_txn, &c);
+    assert_int_equal(m.n, 2);
+    expect_str(m.items[0].topic, "shop.transaction");
+    expect_str(m.items[0].key, "{\"id\":\"7:256\"}");
+    wb_txn later = shop_txn; /* the same one, in another batch */
+    m = send(r, &later, &c);
+    assert_int_equal(m.n, 1);
+    assert_non_null(strstr(m.items[0].value.ptr,
+                           "\"transaction\":{\"id\":\"7:256\",\"total_order\":2,\"data_collection_order\":2}"));
+    m = send(r, &shop_txn, NULL);
+    assert_int_equal(m.n, 1);
+    assert_non_null(strstr(m.items[0].value.ptr,
+                           "\"status\":\"END\",\"id\":\"7:256\",\"event_count\":2,\"data_collections\":"
+                           "[{\"data_collection\":\"public.people\",\"event_count\":2}]"));
+    assert_int_equal(send(r, &shop_txn, NULL).n, 0);
+    wb_table_unref(t);
+    close_rig(r);
+}
+
+/* Headers whose text is made in one growing buffer stay right when it moves. */
+static void test_headers_stay(void **state)
+{
+    WB_UNUSED(state);
+    const char *opts[] = {"mode", "binary", NULL};
+    rig *r = open_rig(&wb_format_cloudevents, opts);
+    wb_table *t = people("people");
+    wb_value old[] = {text(WB_INT, "1"), kind(WB_ABSENT)}, row[] = {text(WB_INT, "2"), text(WB_TEXT, "Ann")};
+    wb_change c = {.op = WB_UPDATE, .table = t, .before = old, .after = row, .place = 77};
+    wb_messages m = send(r, &shop_txn, &c);
+    assert_int_equal(m.n, 3);
+    expect_str(header(&m.items[0], "ce_id"), "name:shop;lsn:77;txId:7;ordinal:0;op:d");
+    expect_str(header(&m.items[2], "ce_id"), "name:shop;lsn:77;txId:7;ordinal:0;op:c");
+    expect_str(header(&m.items[2], "content-type"), "application/json");
+    expect_str(m.items[2].value, "{\"before\":null,\"after\":{\"id\":2,\"name\":\"Ann\"}}");
+    expect_str(m.items[1].value, NULL);
+    wb_table_unref(t);
+    close_rig(r);
+}
+
+static void test_two_tables_one_topic(void **state)
+{
+    WB_UNUSED(state);
+    rig *r = open_rig(&wb_format_debezium, NULL);
+    wb_table *a = people("a b"), *b = people("a-b"), *c = people("a_b");
+    wb_value row[] = {text(WB_INT, "2"), kind(WB_NULL)};
+    wb_change change = {.op = WB_INSERT, .table = a, .after = row};
+    expect_str(send(r, &shop_txn, &change).items[0].topic, "shop.public.a_b");
+    change.table = b;
+    expect_str(send(r, &shop_txn, &change).items[0].topic, "shop.public.a-b");
+    change.table = c;
+    wb_messages list;
+    assert_int_equal(r->format->messages(r->d, &shop_txn, &change, &list, &r->err), WB_E_CONFIG);
+    assert_non_null(strstr(r->err.message, "public.a b"));
+    wb_table_unref(a);
+    wb_table_unref(b);
+    wb_table_unref(c);
+    close_rig(r);
+}
+
+static void test_a_bad_value_names_its_column(void **state)
+{
+    WB_UNUSED(state);
+    rig *r = open_rig(&wb_format_debezium, NULL);
+    wb_column cols[] = {column("id", "bigint", WB_INT, WB_COL_KEY), column("price", "numeric(5,2)", WB_DECIMAL, 0)};
+    const uint16_t key[] = {0};
+    cols[1].type_id = cols[1].base_id = 1700;
+    cols[1].type_mod = cols[1].base_mod = (5 << 16 | 2) + 4;
+    wb_table *t = table_of("public", "things", cols, 2, key, 1);
+    wb_value row[] = {text(WB_INT, "2"), text(WB_DECIMAL, "12x")};
+    wb_change c = {.op = WB_INSERT, .table = t, .after = row};
+    wb_messages list;
+    assert_int_equal(r->format->messages(r->d, &shop_txn, &c, &list, &r->err), WB_E_DATA);
+    assert_int_equal(r->err.next, WB_POISON);
+    assert_string_equal(r->err.where, "column price");
+    assert_int_equal(list.n, 0);
+    wb_table_unref(t);
+    close_rig(r);
+}
+
+static void test_heartbeat(void **state)
+{
+    WB_UNUSED(state);
+    const char *opts[] = {"heartbeat", "1h", NULL};
+    rig *r = open_rig(&wb_format_debezium, opts);
+    wb_messages m = send(r, NULL, NULL);
+    assert_int_equal(m.n, 1);
+    expect_str(m.items[0].topic, "__debezium-heartbeat.shop");
+    expect_str(m.items[0].key, "{\"serverName\":\"shop\"}");
+    assert_int_equal(send(r, NULL, NULL).n, 0);
+    close_rig(r);
+}
+
+static void test_other_sources_are_refused(void **state)
+{
+    WB_UNUSED(state);
+    rig *r = open_rig(&wb_format_debezium, NULL);
+    r->format->about(r->d, "mysql");
+    assert_int_equal(r->format->open(r->d, "shop", &r->err), WB_E_UNSUPPORTED);
+    close_rig(r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_decimals),
+        cmocka_unit_test(test_long_decimal),
+        cmocka_unit_test(test_times),
+        cmocka_unit_test(test_text_forms),
+        cmocka_unit_test(test_changed_key),
+        cmocka_unit_test(test_what_was_not_sent),
+        cmocka_unit_test(test_transactions),
+        cmocka_unit_test(test_headers_stay),
+        cmocka_unit_test(test_two_tables_one_topic),
+        cmocka_unit_test(test_a_bad_value_names_its_column),
+        cmocka_unit_test(test_heartbeat),
+        cmocka_unit_test(test_other_sources_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
