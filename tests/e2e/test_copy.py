@@ -196,6 +196,7 @@ def test_a_table_joins_and_one_is_read_again(wb, db, load):
     writer = load(db, churn(random.Random(7), ["a", "b"], 4000), pause=0.004)
     assert "is copied, in turns" in wb.command("add-table", wb.file, "public.b", code=0).stdout
     wait_mirror_tables(wb, "b")
+    time.sleep(0.5)
     with sqlite(wb.mirror) as m:
         assert not m.execute("select 1 from sqlite_master where name = 'c'").fetchone(), "c was not asked for"
     wb.process.send_signal(signal.SIGHUP)

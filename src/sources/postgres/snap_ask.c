@@ -245,13 +245,23 @@ static wb_code add_unpublished(pg_source *s, wb_error *err)
     return code;
 }
 
-/* Between rounds of copying, when it was asked for: the catalog again, then what is wished. */
+static void see_wish(void *arg, const char *key, wb_str value)
+{
+    bool *wished = arg;
+    WB_UNUSED(key);
+    if (!wb_str_eq(value, WB_STR("new"))) *wished = true;
+}
+
+/* Between rounds of copying, when it was asked for: the catalog again, then what is wished. A HUP that brings a wish of
+ * `add-table` or `resync` is about that table; without one, all tables that match join. */
 wb_code pg_snap_heed(pg_source *s, wb_error *err)
 {
     pg_catalog cat = {0};
-    bool reload = s->snap.reload;
+    bool reload = s->snap.reload, wished = false;
     s->snap.asked = s->snap.reload = false;
-    wb_code code = pg_side(s, err);
+    wb_code code = wb_host_state_list(s->host, wishes_prefix, see_wish, &wished, err);
+    if (wished) reload = false;
+    if (code == WB_OK) code = pg_side(s, err);
     if (code == WB_OK) code = look_again(s, &cat, err);
     pg_catalog_free(&cat);
     if (code == WB_OK && reload) code = add_unpublished(s, err);
