@@ -291,6 +291,19 @@ def test_snapshot_command(wb, db):
 
 
 # proves G-06
+def test_snapshot_command_crashes_before_the_targets_answer(fault_wb, db):
+    """All rows are handed over, no target has said that it has them: the next run is not `done`, it copies again."""
+    wide(db, "a", 6000)
+    fault_wb.write([fault_wb.file_target(), fault_wb.sqlite_target()], source=source(snapshot="never"), **FAST)
+    crashed = fault_wb.command("snapshot", fault_wb.file, env={"WB_FAULT": "postgres.copy_over@1:crash"})
+    assert crashed.returncode not in (0, 1)
+    for _ in range(2):
+        fault_wb.command("snapshot", fault_wb.file, code=0)
+        assert set(reads(fault_wb.out, "a").values()) == {1} and len(reads(fault_wb.out, "a")) == 6000
+        assert same_mirror(db, fault_wb.mirror, "a")
+
+
+# proves G-06
 def test_lost_slot_ends_in_a_new_copy(wb, db):
     """snapshot: when_needed: rows that went meanwhile are gone in the mirror, too."""
     wide(db, "a", 3000)

@@ -304,6 +304,18 @@ static wb_code load_tables(pg_source *s, wb_error *err)
     return code;
 }
 
+/* Running targets that have not all of the last copy, by the number of its last turn. */
+static uint64_t who_lacks(const wb_resume *resume, const char *was)
+{
+    uint64_t lacks = 0;
+    bool running = strcmp(was, "running") == 0;
+    for (size_t i = 0; i < resume->nmembers; i++) {
+        const wb_member *m = &resume->members[i];
+        if (m->running && (running || pg_pos_seq(m->pos) < strtoull(was, NULL, 10))) lacks |= m->bit;
+    }
+    return lacks;
+}
+
 /* A copy that nothing follows must be of one snapshot: one that was interrupted begins again. */
 static wb_code snapshot_only(pg_source *s, const wb_resume *resume, wb_error *err)
 {
@@ -311,8 +323,9 @@ static wb_code snapshot_only(pg_source *s, const wb_resume *resume, wb_error *er
     char was[16];
     n->only = true;
     wb_code code = pg_state_get(s, "snapshot", was, sizeof was, err);
-    bool done = code == WB_OK && strcmp(was, "running") != 0;
-    if (code != WB_OK || (done && !s->fresh)) return code; /* all targets have it: read says the end */
+    if (code != WB_OK) return code;
+    uint64_t lacks = who_lacks(resume, was) & ~s->fresh;
+    if (!lacks && !s->fresh) return WB_OK; /* all targets have it: read says the end */
     if (!s->cat.nwanted) return wb_fail(err, WB_E_CONFIG, WB_NEVER, "No table of the database matches `tables`.");
     pg_pub pub, insert_pub; /* one that the user named has a say in rows and columns here, too */
     if (s->names.pub_named) code = pg_pub_look(&s->side, &s->names, &s->cat, &pub, &insert_pub, err);
@@ -321,7 +334,7 @@ static wb_code snapshot_only(pg_source *s, const wb_resume *resume, wb_error *er
         if (!s->cat.tables[i].published) s->cat.tables[i].wanted = false;
     code = pg_snap_load(s, resume, true, err);
     n->fresh = s->fresh;
-    n->redo = done ? 0 : n->running & ~s->fresh;
+    n->redo = lacks;
     if (code == WB_OK) code = pg_state_put(s, "snapshot", "running", err);
     if (code == WB_OK) code = pg_snap_plan_fresh(s, n->fresh | n->redo, err);
     if (code == WB_OK) code = pg_snap_describe(s, err);

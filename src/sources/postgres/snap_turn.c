@@ -511,7 +511,13 @@ wb_code pg_snap_over(pg_source *s, wb_error *err)
     n->wanted = sql_ledger_lacks(&n->ledger, n->running);
     s->txn = (pg_txn){0};
     if (!n->wanted) all_told(s);
-    if (n->only) return pg_state_put(s, "snapshot", "done", err);
+    if (n->only) { /* over for a target whose position has the last turn: it may not have answered yet */
+        char last[24];
+        (void)snprintf(last, sizeof last, "%llu", (unsigned long long)n->ledger.seq);
+        wb_code code = pg_state_put(s, "snapshot", last, err);
+        (void)WB_FAULT("postgres.copy_over");
+        return code;
+    }
     return s->started ? WB_OK : pg_stream_start(s, s->start, err);
 }
 
