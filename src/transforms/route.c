@@ -2,6 +2,7 @@
  * (files, topics) use. It is made once a table version. */
 #include "base/options.h"
 #include "base/patterns.h"
+#include "base/template.h"
 #include "transforms/memo.h"
 
 typedef struct route_ctx {
@@ -12,53 +13,9 @@ typedef struct route_ctx {
     wb_arena arena; /* open to close */
     bool opened;
     wb_patterns *patterns;
+    wb_template *template;
     wb_memo memo;
 } route_ctx;
-
-static const char *const words[] = {"schema", "table", "source_schema", "source_table", "name", NULL};
-
-static wb_str word_value(const route_ctx *r, const wb_table *t, size_t i)
-{
-    switch (i) {
-    case 0: return t->schema;
-    case 1: return t->name;
-    case 2: return t->source_schema;
-    case 3: return t->source_name;
-    default: return wb_str_of(r->pipeline ? r->pipeline : "");
-    }
-}
-
-static wb_code bad_word(const char *p, size_t n, wb_error *err)
-{
-    char word[64];
-    n = WB_MIN(n, sizeof word - 1);
-    memcpy(word, p, n);
-    word[n] = 0;
-    wb_code code = wb_fail(err, WB_E_CONFIG, WB_NEVER, "route: there is no word ${%s}.", word);
-    const char *near = wb_nearest(word, words);
-    if (near) wb_hint(err, "Did you mean ${%s}?", near);
-    wb_hint(err, "The words are ${schema}, ${table}, ${source_schema}, ${source_table} and ${name}.");
-    return code;
-}
-
-/* t NULL: only look whether the template is right. */
-static wb_code expand(const route_ctx *r, const wb_table *t, wb_out *out, wb_error *err)
-{
-    for (const char *p = r->to; *p;) {
-        if (p[0] != '$' || p[1] != '{') {
-            wb_out_byte(out, *p++);
-            continue;
-        }
-        const char *end = strchr(p, '}');
-        if (!end) return wb_fail(err, WB_E_CONFIG, WB_NEVER, "route: a ${ in \"to\" is never closed with }.");
-        size_t i = 0, n = (size_t)(end - p - 2);
-        while (words[i] && !(strlen(words[i]) == n && memcmp(words[i], p + 2, n) == 0)) i++;
-        if (!words[i]) return bad_word(p + 2, n, err);
-        if (t) wb_out_str(out, word_value(r, t, i));
-        p = end + 1;
-    }
-    return WB_OK;
-}
 
 static wb_code make_table(void *ctx, const wb_table *in, wb_made *made, wb_error *err)
 {
@@ -69,12 +26,13 @@ static wb_code make_table(void *ctx, const wb_table *in, wb_made *made, wb_error
     }
     wb_out route = {0};
     wb_table proto = *in;
-    wb_code code = expand(r, in, &route, err);
-    if (!code) {
-        proto.route = (wb_str){route.p, route.len};
-        made->out = route.failed ? NULL : wb_table_new(&proto);
-        if (!made->out) code = wb_fail(err, WB_E_NOMEM, WB_RETRY, "There is not enough memory for transform route.");
-    }
+    wb_code code = WB_OK;
+    wb_words words = {.of[WB_WORD_NAME] = wb_str_of(r->pipeline ? r->pipeline : "")};
+    wb_words_fill_table(&words, in);
+    wb_template_put(r->template, &words, &route);
+    proto.route = (wb_str){route.p, route.len};
+    made->out = route.failed ? NULL : wb_table_new(&proto);
+    if (!made->out) code = wb_fail(err, WB_E_NOMEM, WB_RETRY, "There is not enough memory for transform route.");
     wb_out_fini(&route);
     return code;
 }
@@ -94,13 +52,13 @@ static wb_code route_open(void *ctx, wb_error *err)
     route_close(r);
     wb_arena_init(&r->arena, 1024, 0);
     r->opened = true;
-    wb_out none = {0};
     wb_code code = wb_patterns_new(&r->tables, &r->arena, &r->patterns, err);
     if (!code && wb_patterns_parts(r->patterns) > 2)
         code = wb_fail(err, WB_E_CONFIG, WB_NEVER, "route: a table pattern is \"table\" or \"schema.table\".");
     if (!code && !r->to[0]) code = wb_fail(err, WB_E_CONFIG, WB_NEVER, "route: \"to\" is empty.");
-    if (!code) code = expand(r, NULL, &none, err);
-    wb_out_fini(&none);
+    if (!code)
+        code = wb_template_new(r->to, WB_WORDS_OF_TABLE | WB_WORD_BIT(WB_WORD_NAME), "route: \"to\"", &r->arena,
+                               &r->template, err);
     if (code) route_close(r);
     return code;
 }
