@@ -129,3 +129,50 @@ void wb_out_be64(wb_out *o, uint64_t v)
     v = __builtin_bswap64(v);
     wb_out_put(o, &v, sizeof v);
 }
+
+wb_str wb_rd_lstr(wb_rd *r)
+{
+    uint32_t n = wb_rd_be32(r);
+    const uint8_t *p = wb_rd_bytes(r, n);
+    return (wb_str){p ? (const char *)p : "", p ? n : 0};
+}
+
+void wb_out_lstr(wb_out *o, wb_str s)
+{
+    wb_out_be32(o, (uint32_t)s.len);
+    wb_out_str(o, s);
+}
+
+void wb_out_quoted(wb_out *o, wb_str s, char quote)
+{
+    wb_out_byte(o, quote);
+    for (size_t i = 0; i < s.len; i++) {
+        if (s.ptr[i] == quote) wb_out_byte(o, quote);
+        wb_out_byte(o, s.ptr[i]);
+    }
+    wb_out_byte(o, quote);
+}
+
+void wb_out_percent(wb_out *o, const char *z)
+{
+    static const char hex[] = "0123456789ABCDEF";
+    for (const char *p = z ? z : ""; *p; p++) {
+        unsigned char c = (unsigned char)*p;
+        bool plain = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || strchr("-._~", c);
+        if (plain) {
+            wb_out_byte(o, (char)c);
+        } else {
+            wb_out_byte(o, '%');
+            wb_out_byte(o, hex[c >> 4]);
+            wb_out_byte(o, hex[c & 15]);
+        }
+    }
+}
+
+const char *wb_out_cstr(wb_out *o)
+{
+    char *end = wb_out_room(o, 1);
+    if (!end) return NULL;
+    *end = 0;
+    return o->p;
+}

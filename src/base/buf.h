@@ -27,7 +27,11 @@ static inline const uint8_t *wb_rd_bytes(wb_rd *r, size_t n) /* a view of n byte
     r->p += n;
     return q;
 }
-static inline uint8_t wb_rd_u8(wb_rd *r) { const uint8_t *q = wb_rd_bytes(r, 1); return q ? q[0] : 0; }
+static inline uint8_t wb_rd_u8(wb_rd *r)
+{
+    const uint8_t *q = wb_rd_bytes(r, 1);
+    return q ? q[0] : 0;
+}
 static inline uint16_t wb_rd_be16(wb_rd *r)
 {
     const uint8_t *q = wb_rd_bytes(r, 2);
@@ -54,6 +58,7 @@ static inline uint64_t wb_rd_be64(wb_rd *r)
 }
 /* A NUL-terminated string; fails when there is no NUL. The view excludes the NUL. */
 wb_str wb_rd_cstr(wb_rd *r);
+wb_str wb_rd_lstr(wb_rd *r); /* a be32 length and so many bytes: what wb_out_lstr wrote */
 
 /* ---- growing writer */
 struct wb_out {
@@ -64,7 +69,11 @@ struct wb_out {
 #define WB_OUT_LIMIT ((size_t)1 << 31)
 bool wb_out_grow(wb_out *o, size_t more);
 void wb_out_fini(wb_out *o);
-static inline void wb_out_reset(wb_out *o) { o->len = 0; o->failed = false; }
+static inline void wb_out_reset(wb_out *o)
+{
+    o->len = 0;
+    o->failed = false;
+}
 /* Room for n more bytes; NULL when failed (or when n is 0 and nothing was ever written). Write, then add to o->len. */
 static inline char *wb_out_room(wb_out *o, size_t n)
 {
@@ -93,6 +102,10 @@ void wb_out_printf(wb_out *o, const char *fmt, ...) WB_PRINTF(2, 3);
 void wb_out_be16(wb_out *o, uint16_t v);
 void wb_out_be32(wb_out *o, uint32_t v);
 void wb_out_be64(wb_out *o, uint64_t v);
+void wb_out_lstr(wb_out *o, wb_str s);               /* its length as be32, and it */
+void wb_out_quoted(wb_out *o, wb_str s, char quote); /* in quotes; a quote inside is doubled, as in SQL */
+void wb_out_percent(wb_out *o, const char *z); /* for a URL: all but letters, digits and -._~ as %XX; NULL: nothing */
+const char *wb_out_cstr(wb_out *o);            /* what was written, NUL-terminated; NULL when it failed */
 
 uint32_t wb_crc32c(uint32_t crc, const void *p, size_t n); /* start with 0 */
 #endif

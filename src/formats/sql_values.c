@@ -7,15 +7,7 @@
 #include "formats/json.h"
 #include "formats/sql.h"
 
-void wb_sql_name(wb_out *o, wb_str name)
-{
-    wb_out_byte(o, '`');
-    for (size_t i = 0; i < name.len; i++) {
-        if (name.ptr[i] == '`') wb_out_byte(o, '`');
-        wb_out_byte(o, name.ptr[i]);
-    }
-    wb_out_byte(o, '`');
-}
+void wb_sql_name(wb_out *o, wb_str name) { wb_out_quoted(o, name, '`'); }
 
 void wb_sql_table(wb_out *o, wb_str schema, wb_str name)
 {

@@ -18,7 +18,7 @@ static void check_text(void (*put)(wb_out *, const char *), const char *in, cons
 {
     wb_out o = {0};
     put(&o, in);
-    assert_string_equal(pg_out_z(&o), want);
+    assert_string_equal(wb_out_cstr(&o), want);
     wb_out_fini(&o);
 }
 

@@ -118,7 +118,7 @@ static wb_code load_columns(my_link *l, wb_str schema, wb_str name, wb_arena *a,
     wb_out_z(&sql, " FROM information_schema.COLUMNS");
     put_where(&sql, schema, name);
     wb_out_z(&sql, " ORDER BY ORDINAL_POSITION");
-    wb_code code = my_query(l, "for a table's columns", my_out_z(&sql), &res, err);
+    wb_code code = my_query(l, "for a table's columns", wb_out_cstr(&sql), &res, err);
     wb_out_fini(&sql);
     if (code != WB_OK) return code;
     my_schema_col *cols = wb_arena_zalloc(a, (size_t)(mysql_num_rows(res) + 1) * sizeof *cols);
@@ -148,7 +148,7 @@ static wb_code load_key(my_link *l, wb_str schema, wb_str name, wb_arena *a, my_
     wb_out_z(&sql, "SELECT COLUMN_NAME FROM information_schema.STATISTICS");
     put_where(&sql, schema, name);
     wb_out_z(&sql, " AND INDEX_NAME = 'PRIMARY' ORDER BY SEQ_IN_INDEX");
-    wb_code code = my_query(l, "for a table's key", my_out_z(&sql), &res, err);
+    wb_code code = my_query(l, "for a table's key", wb_out_cstr(&sql), &res, err);
     wb_out_fini(&sql);
     if (code != WB_OK) return code;
     uint16_t *key = wb_arena_zalloc(a, (size_t)(mysql_num_rows(res) + 1) * sizeof *key);
@@ -168,7 +168,7 @@ static wb_code load_engine(my_link *l, wb_str schema, wb_str name, my_schema *ou
                    " information_schema.TABLES");
     put_where(&sql, schema, name);
     wb_out_z(&sql, ")");
-    wb_code code = my_one(l, "for a table's engine", my_out_z(&sql), yes, sizeof yes, err);
+    wb_code code = my_one(l, "for a table's engine", wb_out_cstr(&sql), yes, sizeof yes, err);
     wb_out_fini(&sql);
     out->engine = !yes[0] ? MY_ENGINE_UNKNOWN : strcasecmp(yes, "YES") == 0 ? MY_ENGINE_TRANSACTIONAL : MY_ENGINE_PLAIN;
     return code;
@@ -184,7 +184,7 @@ static wb_code wait_for_ddl(my_link *l, wb_str schema, wb_str name, bool *gone, 
     wb_out_z(&sql, "SELECT 1 FROM ");
     my_put_table(&sql, schema, name);
     wb_out_z(&sql, " LIMIT 0");
-    wb_code code = my_do(l, "to touch a table", my_out_z(&sql), &e);
+    wb_code code = my_do(l, "to touch a table", wb_out_cstr(&sql), &e);
     wb_out_fini(&sql);
     *gone = code == WB_E_SCHEMA;
     if (code == WB_OK || code == WB_E_SCHEMA || code == WB_E_AUTH)

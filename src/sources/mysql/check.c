@@ -28,7 +28,7 @@ static void found_right(checking *c, wb_level level, const char *right, const ch
 {
     wb_out mend = {0};
     wb_out_printf(&mend, "GRANT %s TO %s;", right, c->user);
-    wb_report_add(c->r, level, my_out_z(&mend), "%s", what);
+    wb_report_add(c->r, level, wb_out_cstr(&mend), "%s", what);
     wb_out_fini(&mend);
 }
 

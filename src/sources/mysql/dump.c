@@ -77,14 +77,14 @@ static wb_code fixed_id(my_source *s, wb_error *err)
 wb_code my_identity(my_source *s, wb_error *err)
 {
     char kept[24];
-    wb_code code = my_state_get(s, "replica_uuid", s->uuid, sizeof s->uuid, err);
+    wb_code code = sql_fact_get(s->host, "replica_uuid", s->uuid, sizeof s->uuid, err);
     if (code == WB_OK && !s->uuid[0]) {
         random_uuid(s->uuid);
-        code = my_state_put(s, "replica_uuid", s->uuid, err);
+        code = sql_fact_put(s->host, "replica_uuid", s->uuid, err);
     }
     if (code != WB_OK) return code;
     if (s->server_id_option) return fixed_id(s, err);
-    code = my_state_get(s, "server_id", kept, sizeof kept, err);
+    code = sql_fact_get(s->host, "server_id", kept, sizeof kept, err);
     uint32_t id = kept[0] ? (uint32_t)strtoul(kept, NULL, 10) : random_id();
     for (int i = 0; code == WB_OK && i < 20; i++) {
         bool clash;
@@ -96,7 +96,7 @@ wb_code my_identity(my_source *s, wb_error *err)
     s->server_id = id;
     char text[24];
     (void)snprintf(text, sizeof text, "%u", id);
-    return strcmp(text, kept) == 0 ? WB_OK : my_state_put(s, "server_id", text, err);
+    return strcmp(text, kept) == 0 ? WB_OK : sql_fact_put(s->host, "server_id", text, err);
 }
 
 /* ---------------------------------------------------------------- the session of a dump */
@@ -199,7 +199,7 @@ static wb_code dump_mariadb(my_link *l, const whom *w, const my_gtid_set *set, i
     wb_out_z(&sql, "SET @slave_connect_state = '");
     my_gtid_set_text(set, &sql);
     wb_out_z(&sql, "', @slave_gtid_strict_mode = 0");
-    wb_code code = my_do(l, "to take a position", my_out_z(&sql), err);
+    wb_code code = my_do(l, "to take a position", wb_out_cstr(&sql), err);
     wb_out_fini(&sql);
     return code == WB_OK ? dump_file(l, w, WB_STR(""), FIRST_OFFSET, flags, err) : code;
 }

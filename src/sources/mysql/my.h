@@ -13,6 +13,8 @@
 #include "base/patterns.h"
 #include "decoder.h"
 #include "position.h"
+#include "sources/sql/fact.h"
+#include "sources/sql/lull.h"
 #include "walbrook/plugin.h"
 
 typedef enum my_snapshot_mode { MY_SNAP_INITIAL, MY_SNAP_NEVER, MY_SNAP_ONLY, MY_SNAP_WHEN_NEEDED } my_snapshot_mode;
@@ -92,7 +94,6 @@ my_dump_error my_classify_dump(const char *text);
 void my_put_ident(wb_out *o, wb_str name);
 void my_put_literal(wb_out *o, wb_str text);
 void my_put_table(wb_out *o, wb_str schema, wb_str name);
-const char *my_out_z(wb_out *o); /* NULL when the writer failed */
 
 /* ---------------------------------------------------------------- server.c: what the server is */
 
@@ -191,12 +192,6 @@ wb_code my_dump_start(my_source *s, my_link *l, wb_pos pos, bool once, wb_error 
 /* One event: WB_AGAIN with *n 0: the end (once). */
 wb_code my_dump_read(my_link *l, const uint8_t **p, size_t *n, wb_error *err) WB_MUST;
 
-/* ---------------------------------------------------------------- state */
-
-bool my_state_on(const my_source *s);
-wb_code my_state_put(my_source *s, const char *key, const char *value, wb_error *err) WB_MUST;
-wb_code my_state_get(my_source *s, const char *key, char *out, size_t cap, wb_error *err) WB_MUST; /* "" unknown */
-
 /* ---------------------------------------------------------------- the source */
 
 typedef struct my_txn { /* the one that is being handed over */
@@ -277,7 +272,7 @@ struct my_source {
     wb_out pos_text;    /* scratch: a position, encoded */
     bool idle_due;      /* the position moved without a transaction for us */
     int64_t idle_at_us; /* not before */
-    size_t since_pause, since_dry;
+    sql_lull lull;
     uint64_t events;
     int64_t heard_us, blocked_us; /* blocked: no budget since; 0: there is */
     bool paused;                  /* the connection was closed meanwhile */

@@ -20,13 +20,13 @@ static wb_code load_tables(my_source *s, wb_error *err)
 static wb_code identify(my_source *s, wb_pos pos, wb_error *err)
 {
     char was[MY_UUID];
-    wb_code code = my_state_get(s, "server", was, sizeof was, err);
+    wb_code code = sql_fact_get(s->host, "server", was, sizeof was, err);
     if (code == WB_OK && pos.len) code = my_server_has(s, &s->side, &s->server, pos, err);
     if (code != WB_OK || strcmp(was, s->server.uuid) == 0) return code;
     if (was[0] && pos.len)
         wb_host_log(s->host, WB_LOG_INFO, "another server than before (%s, now %s): a failover; goes on by GTID", was,
                     s->server.uuid);
-    return my_state_put(s, "server", s->server.uuid, err);
+    return sql_fact_put(s->host, "server", s->server.uuid, err);
 }
 
 static wb_code here_and_now(my_source *s, wb_out *out, wb_error *err)
@@ -49,7 +49,7 @@ static wb_code here_and_now(my_source *s, wb_out *out, wb_error *err)
 
 static wb_code start_snapshot(my_source *s, const wb_resume *resume, wb_out *from, wb_error *err)
 {
-    wb_code code = my_state_put(s, "snapshot", "running", err);
+    wb_code code = sql_fact_put(s->host, "snapshot", "running", err);
     if (code == WB_OK) code = my_snap_begin(s, err);
     if (code != WB_OK) return code;
     /* The tables cannot be altered now: what they are is what they were at the snapshot's place. */

@@ -26,7 +26,7 @@ static wb_code save(my_source *s, uint64_t seq, wb_error *err)
 {
     char key[40];
     wb_out o = {0};
-    if (!my_state_on(s)) return WB_OK;
+    if (!sql_fact_on(s->host)) return WB_OK;
     (void)snprintf(key, sizeof key, "%s%012" PRIu64, family, seq);
     wb_code code = my_history_encode(s->history, seq, &o) ? WB_OK : my_nomem(err);
     if (code == WB_OK) code = wb_host_state_put(s->host, key, (wb_str){o.p, o.len}, err);
@@ -55,7 +55,7 @@ static void forget_one(void *arg, uint64_t seq)
     char key[40];
     wb_error ignored;
     wb_error_reset(&ignored);
-    if (!my_state_on(s)) return;
+    if (!sql_fact_on(s->host)) return;
     (void)snprintf(key, sizeof key, "%s%012" PRIu64, family, seq);
     (void)!wb_host_state_del(s->host, key, &ignored); /* it may come again: harmless */
 }

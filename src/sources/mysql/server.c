@@ -109,7 +109,7 @@ static wb_code add_domains(my_link *l, const my_place *place, my_gtid_set *set, 
     wb_out_z(&sql, "SELECT BINLOG_GTID_POS(");
     my_put_literal(&sql, wb_str_of(place->log));
     wb_out_printf(&sql, ", %" PRIu64 ")", place->offset);
-    wb_code code = my_query(l, "for the GTIDs at the end of its log", my_out_z(&sql), &res, err);
+    wb_code code = my_query(l, "for the GTIDs at the end of its log", wb_out_cstr(&sql), &res, err);
     wb_out_fini(&sql);
     if (code != WB_OK) return code;
     MYSQL_ROW row = mysql_fetch_row(res);
@@ -235,7 +235,7 @@ static wb_code add_first_state(my_link *l, const char *file, my_gtid_set *set, w
     wb_out_z(&sql, "SHOW BINLOG EVENTS IN ");
     my_put_literal(&sql, wb_str_of(file));
     wb_out_z(&sql, " LIMIT 3");
-    wb_code code = my_query(l, "for the beginning of its log", my_out_z(&sql), &res, err);
+    wb_code code = my_query(l, "for the beginning of its log", wb_out_cstr(&sql), &res, err);
     wb_out_fini(&sql);
     if (code != WB_OK) return code;
     unsigned fields = mysql_num_fields(res);

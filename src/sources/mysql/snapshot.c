@@ -58,7 +58,7 @@ static wb_code begin_table(my_source *s, const my_table *t, wb_error *err)
     n->rows = n->told = 0;
     n->row_end = false;
     wb_code code = describe(s, t, &sql, err);
-    if (code == WB_OK) code = my_rows(&n->link, "to copy a table", my_out_z(&sql), &n->res, err);
+    if (code == WB_OK) code = my_rows(&n->link, "to copy a table", wb_out_cstr(&sql), &n->res, err);
     wb_out_fini(&sql);
     if (code == WB_E_AUTH) wb_hint(err, "The snapshot needs SELECT on every table; `walbrook check` prints the GRANT.");
     if (code != WB_OK) return code;
@@ -240,7 +240,7 @@ static wb_code finish(my_source *s, wb_error *err)
     if (code != WB_OK) return code;
     wb_host_progress(s->host, NULL, 0, 0);
     code = my_do(&n->link, "to end the snapshot", "COMMIT", err);
-    if (code == WB_OK) code = my_state_put(s, "snapshot", "done", err);
+    if (code == WB_OK) code = sql_fact_put(s->host, "snapshot", "done", err);
     return code == WB_OK ? WB_END : code;
 }
 

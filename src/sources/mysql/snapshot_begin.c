@@ -29,7 +29,7 @@ static wb_code lock_tables(my_source *s, wb_error *err)
         my_put_table(&sql, s->cat.tables[i].schema, s->cat.tables[i].name);
         wb_out_z(&sql, " READ");
     }
-    wb_code code = n ? my_do(&s->snap.lock, "to lock the tables for a moment", my_out_z(&sql), err) : WB_OK;
+    wb_code code = n ? my_do(&s->snap.lock, "to lock the tables for a moment", wb_out_cstr(&sql), err) : WB_OK;
     wb_out_fini(&sql);
     if (code == WB_E_AUTH)
         wb_hint(
@@ -94,7 +94,7 @@ static wb_code snapshot_place(my_source *s, my_place *place, my_gtid_set *set, w
     wb_out_z(&sql, "SELECT BINLOG_GTID_POS(");
     my_put_literal(&sql, wb_str_of(place->log));
     wb_out_printf(&sql, ", %" PRIu64 ")", place->offset);
-    code = my_query(&s->side, "for the GTIDs of its snapshot", my_out_z(&sql), &res, err);
+    code = my_query(&s->side, "for the GTIDs of its snapshot", wb_out_cstr(&sql), &res, err);
     wb_out_fini(&sql);
     if (code != WB_OK) return code;
     MYSQL_ROW row = mysql_fetch_row(res);
@@ -134,7 +134,7 @@ static wb_code touch_tables(my_source *s, wb_error *err)
         wb_out_z(&sql, "SELECT 1 FROM ");
         my_put_table(&sql, s->cat.tables[i].schema, s->cat.tables[i].name);
         wb_out_z(&sql, " LIMIT 0");
-        code = my_do(&s->snap.link, "to read a table", my_out_z(&sql), err);
+        code = my_do(&s->snap.link, "to read a table", wb_out_cstr(&sql), err);
         wb_out_fini(&sql);
     }
     if (code == WB_E_AUTH) wb_hint(err, "The snapshot needs SELECT on every table; `walbrook check` prints the GRANT.");

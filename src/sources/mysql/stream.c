@@ -1,16 +1,14 @@
-/* stream.c: the dump and the read loop. The loop reads lazily: the server sends one packet an event, and a client that
- * sleeps in poll() is woken for nearly each; half a millisecond of pause when the socket is drained in the midst of a
- * burst costs no latency and saves processor time on both sides. Without budget nothing is read; after a while the
- * connection is closed, so that the server does not hold a session for somebody who does not listen. Source thread. */
+/* stream.c: the dump and the read loop. The loop reads lazily: sources/sql/lull.h. Without budget nothing is read;
+ * after a while the connection is closed, so that the server does not hold a session for somebody who does not listen.
+ * Source thread. */
 #include "my.h"
 
 #include <poll.h>
 #include <stdio.h>
-#include <time.h>
 
 #include "base/clock.h"
 
-enum { PAUSE_NS = 500000, BURST = 1024, FLOOD = 4096, HOLD_MS = 1, CLOSE_AFTER_US = 30000000, LOOK_EVERY = 255 };
+enum { CLOSE_AFTER_US = 30000000, LOOK_EVERY = 255 };
 
 static void notice(void *arg, const char *text)
 {
@@ -64,10 +62,10 @@ wb_code my_stream_start(my_source *s, wb_pos from, wb_error *err)
 
 /* ---------------------------------------------------------------- waiting */
 
-static bool readable(const my_source *s, int ms)
+static bool readable(const my_source *s)
 {
     struct pollfd fd = {my_link_fd(&s->dump), POLLIN, 0};
-    return my_link_buffered(&s->dump) || poll(&fd, 1, ms) > 0;
+    return my_link_buffered(&s->dump) || poll(&fd, 1, 0) > 0;
 }
 
 static void sleep_on(my_source *s, bool socket, int64_t until)
@@ -78,14 +76,7 @@ static void sleep_on(my_source *s, bool socket, int64_t until)
     if (poll(fds, socket ? 2 : 1, (int)((left + 999) / 1000)) > 0 && fds[0].revents) wb_host_fd_clear(s->host);
 }
 
-static bool pause_pays(my_source *s)
-{
-    const struct timespec pause = {0, PAUSE_NS};
-    if (s->since_pause < BURST) return false;
-    s->since_pause = 0;
-    (void)nanosleep(&pause, NULL);
-    return readable(s, 0);
-}
+static bool pause_pays(my_source *s) { return sql_lull_pause(&s->lull) && readable(s); }
 
 static wb_code listen_for(my_source *s, wb_error *err)
 {
@@ -96,14 +87,13 @@ static wb_code listen_for(my_source *s, wb_error *err)
                    (long long)(silent / 1000000));
 }
 
-/* The socket gave nothing. In a flood the batch is kept over the pause, for fewer and larger ones. */
+/* The socket gave nothing. */
 static wb_code when_dry(my_source *s, int64_t until, wb_error *err)
 {
-    bool flood = s->since_dry >= FLOOD;
-    s->since_dry = 0;
+    bool flood = sql_lull_flood(&s->lull);
     if (flood && pause_pays(s)) return WB_OK;
     bool holds = s->batch && wb_batch_last_txn(s->batch);
-    if (holds && !wb_host_waiting(s->host) && readable(s, HOLD_MS)) return WB_OK;
+    if (holds && sql_lull_more(s->host, my_link_fd(&s->dump), my_link_buffered(&s->dump))) return WB_OK;
     if (holds) {
         wb_code code = my_batch_put(s, err);
         if (code != WB_OK) return code;
@@ -152,8 +142,7 @@ static wb_code read_event(my_source *s, wb_error *err)
         return wb_fail(err, WB_E_NET, WB_RECONNECT, "The server ended the dump; it is probably shutting down.");
     if (code == WB_OK) code = my_decoder_feed(s->decoder, p, n, &ev, err);
     if (code != WB_OK) return code;
-    s->since_pause += n;
-    s->since_dry += n;
+    sql_lull_took(&s->lull, n);
     s->events++;
     s->heard_us = wb_mono_us();
     code = my_event_take(s, &ev, err);
@@ -172,7 +161,7 @@ static wb_code turn(my_source *s, bool *dry, wb_error *err)
         wb_code code = my_batch_put(s, err);
         if (code != WB_OK) return code;
     }
-    if (!readable(s, 0)) {
+    if (!readable(s)) {
         *dry = true;
         return WB_OK;
     }

@@ -4,29 +4,13 @@
 
 #include "my.h"
 
-static void put_escaped(wb_out *o, const char *z)
-{
-    static const char hex[] = "0123456789ABCDEF";
-    for (const char *p = z ? z : ""; *p; p++) {
-        unsigned char c = (unsigned char)*p;
-        bool plain = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || strchr("-._~", c);
-        if (plain) {
-            wb_out_byte(o, (char)c);
-        } else {
-            wb_out_byte(o, '%');
-            wb_out_byte(o, hex[c >> 4]);
-            wb_out_byte(o, hex[c & 15]);
-        }
-    }
-}
-
 static void put_parameter(wb_out *o, const char *name, const char *value, char *mark)
 {
     if (!value) return;
     wb_out_byte(o, *mark);
     wb_out_z(o, name);
     wb_out_byte(o, '=');
-    put_escaped(o, value);
+    wb_out_percent(o, value);
     *mark = '&';
 }
 
@@ -36,17 +20,17 @@ static void put_url(const my_url *u, wb_out *o)
     char mark = '?';
     wb_out_z(o, "mysql://");
     if (u->user) {
-        put_escaped(o, u->user);
+        wb_out_percent(o, u->user);
         wb_out_byte(o, '@');
     }
     if (u->host && strchr(u->host, ':')) {
         wb_out_printf(o, "[%s]", u->host);
     } else if (u->host) {
-        put_escaped(o, u->host);
+        wb_out_percent(o, u->host);
     }
     if (u->host) wb_out_printf(o, ":%u", u->port);
     wb_out_byte(o, '/');
-    put_escaped(o, u->database);
+    wb_out_percent(o, u->database);
     put_parameter(o, "ssl-mode", modes[u->tls], &mark);
     put_parameter(o, "ssl-ca", u->ca, &mark);
     put_parameter(o, "ssl-cert", u->cert, &mark);
@@ -126,7 +110,7 @@ wb_code my_suggest(void *ctx, wb_host *h, void (*put)(void *arg, const char *tex
     if (code == WB_OK) code = my_catalog_load(&l, patterns, &cat, err);
     if (code == WB_OK) {
         put_file(&u, &v, &cat, &text);
-        const char *z = my_out_z(&text);
+        const char *z = wb_out_cstr(&text);
         if (z)
             put(arg, z);
         else

@@ -29,7 +29,7 @@ static void found_error(wb_report *r, const wb_error *e)
 /* A finding whose mend is built piece by piece. */
 static void found(wb_report *r, wb_level level, wb_out *mend, const char *what)
 {
-    wb_report_add(r, level, pg_out_z(mend), "%s", what);
+    wb_report_add(r, level, wb_out_cstr(mend), "%s", what);
     wb_out_fini(mend);
 }
 

@@ -269,7 +269,7 @@ static wb_code check_pins(pg_link *l, wb_error *err)
     wb_out_z(&sql, "SELECT current_setting('IntervalStyle') || ' ' || current_setting('TimeZone') || ' ' ||"
                    " current_setting('extra_float_digits') || ' ' || current_setting('bytea_output') || ' ' ||"
                    " current_setting('search_path'), current_setting('DateStyle')");
-    wb_code code = pg_query(l, "for its session settings", pg_out_z(&sql), &res, err);
+    wb_code code = pg_query(l, "for its session settings", wb_out_cstr(&sql), &res, err);
     wb_out_fini(&sql);
     if (code != WB_OK) return code;
     bool fine = PQntuples(res) && strcmp(PQgetvalue(res, 0, 0), "postgres UTC 3 hex pg_catalog") == 0 &&

@@ -135,7 +135,7 @@ static wb_code tell(pg_source *s, wb_ddl_kind kind, const pg_shape *before, cons
 {
     event e = here(s, after ? after->oid : before->oid);
     wb_code code = WB_OK;
-    if (pg_state_on(s)) {
+    if (sql_fact_on(s->host)) {
         char key[64];
         wb_out value = {0};
         event_key(&e, key);
@@ -158,7 +158,7 @@ static wb_code tell_again(pg_source *s, uint32_t oid, const wb_table *now, uint6
     char key[64];
     wb_str v = {NULL, 0};
     *done = false;
-    if (!pg_state_on(s) || e.at > s->ddl.newest) return WB_OK;
+    if (!sql_fact_on(s->host) || e.at > s->ddl.newest) return WB_OK;
     event_key(&e, key);
     wb_code code = wb_host_state_get(s->host, key, &v, err);
     if (code != WB_OK || !v.len) return code;
@@ -197,7 +197,7 @@ static bool behind(const pg_source *s, const pg_told *told)
 /* A table that nobody was told of: it is new, unless it was there at the start and is not copied yet. */
 static wb_code meet(pg_source *s, const pg_shape *is, const wb_table *now, uint64_t place, wb_error *err)
 {
-    if (!pg_state_on(s) || pg_oidset_has(&s->ddl.began_with, is->oid)) return pg_told_first(s, is, err);
+    if (!sql_fact_on(s->host) || pg_oidset_has(&s->ddl.began_with, is->oid)) return pg_told_first(s, is, err);
     return tell(s, WB_DDL_CREATE, NULL, is, now, place, err);
 }
 
@@ -354,7 +354,7 @@ static wb_code load_began_with(pg_source *s, wb_error *err)
 wb_code pg_ddl_open(pg_source *s, pg_lsn settled, wb_error *err)
 {
     load l = {.s = s, .settled = settled};
-    if (!pg_state_on(s)) return WB_OK;
+    if (!sql_fact_on(s->host)) return WB_OK;
     wb_code code = wb_host_state_list(s->host, "ddl/", load_event, &l, err);
     if (code == WB_OK) code = wb_host_state_list(s->host, "table/", load_table, &l, err);
     wb_code removed = remove_events(&l, code == WB_OK ? err : NULL);
@@ -385,7 +385,7 @@ wb_code pg_ddl_begin(pg_source *s, pg_lsn from, wb_error *err)
 {
     load l = {.s = s, .from = from};
     wb_out all = {0};
-    if (!pg_state_on(s)) return WB_OK;
+    if (!sql_fact_on(s->host)) return WB_OK;
     wb_code code = wb_host_state_list(s->host, "ddl/", load_event, &l, err);
     wb_code removed = remove_events(&l, code == WB_OK ? err : NULL);
     if (code == WB_OK) code = removed;

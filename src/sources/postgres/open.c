@@ -90,8 +90,8 @@ static wb_code identify(pg_source *s, pg_lsn pos, wb_error *err)
     (void)snprintf(is, sizeof is, "%s", PQgetvalue(res, 0, 0));
     (void)snprintf(tl, sizeof tl, "%s", PQgetvalue(res, 0, 1));
     PQclear(res);
-    code = pg_state_get(s, "system_id", system, sizeof system, err);
-    if (code == WB_OK) code = pg_state_get(s, "timeline", timeline, sizeof timeline, err);
+    code = sql_fact_get(s->host, "system_id", system, sizeof system, err);
+    if (code == WB_OK) code = sql_fact_get(s->host, "timeline", timeline, sizeof timeline, err);
     if (code != WB_OK) return code;
     if (pos && system[0] && strcmp(system, is) != 0) {
         wb_fail(err, WB_E_GAP, s->snapshot_mode == PG_SNAP_WHEN_NEEDED ? WB_RESNAPSHOT : WB_NEVER,
@@ -105,8 +105,8 @@ static wb_code identify(pg_source *s, pg_lsn pos, wb_error *err)
         code = check_timeline(s, timeline, tl, pos, err);
         if (code != WB_OK) return code;
     }
-    if (strcmp(system, is) != 0) code = pg_state_put(s, "system_id", is, err);
-    if (code == WB_OK && strcmp(timeline, tl) != 0) code = pg_state_put(s, "timeline", tl, err);
+    if (strcmp(system, is) != 0) code = sql_fact_put(s->host, "system_id", is, err);
+    if (code == WB_OK && strcmp(timeline, tl) != 0) code = sql_fact_put(s->host, "timeline", tl, err);
     if (code == WB_OK) atomic_store_explicit(&s->timeline, (unsigned)strtoul(tl, NULL, 10), memory_order_relaxed);
     return code;
 }
@@ -248,8 +248,8 @@ static wb_code make_plan(pg_source *s, plan *p, wb_error *err)
 {
     char made[PG_NAME], making[PG_NAME];
     wb_code code = pg_slot_look(&s->side, s->names.slot, &p->slot, err);
-    if (code == WB_OK) code = pg_state_get(s, "slot", made, sizeof made, err);
-    if (code == WB_OK) code = pg_state_get(s, "making_slot", making, sizeof making, err);
+    if (code == WB_OK) code = sql_fact_get(s->host, "slot", made, sizeof made, err);
+    if (code == WB_OK) code = sql_fact_get(s->host, "making_slot", making, sizeof making, err);
     if (code == WB_OK) code = pg_slot_release(s, &s->side, s->names.slot, &p->slot, err);
     if (code != WB_OK) return code;
     bool copies = s->snapshot_mode != PG_SNAP_NEVER;
@@ -280,10 +280,10 @@ static wb_code make_slot(pg_source *s, const plan *p, char *snapshot, pg_lsn *po
         wb_host_log(s->host, WB_LOG_INFO, "drops the slot %s of a start that was not finished", s->names.slot);
         code = pg_slot_drop(&s->side, s->names.slot, err);
     }
-    if (code == WB_OK && !s->tail) code = pg_state_put(s, "making_slot", s->names.slot, err);
+    if (code == WB_OK && !s->tail) code = sql_fact_put(s->host, "making_slot", s->names.slot, err);
     if (code == WB_OK) code = pg_slot_create(s, &s->repl, s->names.slot, s->tail, p->snapshot, point, snapshot, err);
-    if (code == WB_OK && !s->tail) code = pg_state_put(s, "slot", s->names.slot, err);
-    if (code == WB_OK && !s->tail) code = pg_state_del(s, "making_slot", err);
+    if (code == WB_OK && !s->tail) code = sql_fact_put(s->host, "slot", s->names.slot, err);
+    if (code == WB_OK && !s->tail) code = sql_fact_del(s->host, "making_slot", err);
     char text[PG_LSN_TEXT];
     if (code == WB_OK && !s->tail)
         wb_host_log(s->host, WB_LOG_INFO, "made the replication slot %s at %s", s->names.slot,
@@ -322,7 +322,7 @@ static wb_code snapshot_only(pg_source *s, const wb_resume *resume, wb_error *er
     pg_snap *n = &s->snap;
     char was[16];
     n->only = true;
-    wb_code code = pg_state_get(s, "snapshot", was, sizeof was, err);
+    wb_code code = sql_fact_get(s->host, "snapshot", was, sizeof was, err);
     if (code != WB_OK) return code;
     uint64_t lacks = who_lacks(resume, was) & ~s->fresh;
     if (!lacks && !s->fresh) return WB_OK; /* all targets have it: read says the end */
@@ -335,7 +335,7 @@ static wb_code snapshot_only(pg_source *s, const wb_resume *resume, wb_error *er
     code = pg_snap_load(s, resume, true, err);
     n->fresh = s->fresh;
     n->redo = lacks;
-    if (code == WB_OK) code = pg_state_put(s, "snapshot", "running", err);
+    if (code == WB_OK) code = sql_fact_put(s->host, "snapshot", "running", err);
     if (code == WB_OK) code = pg_snap_plan_fresh(s, n->fresh | n->redo, err);
     if (code == WB_OK) code = pg_snap_describe(s, err);
     if (code == WB_OK) code = pg_snap_workers_open(s, "", err);
@@ -349,7 +349,7 @@ static wb_code remember_shapes(pg_source *s, wb_error *err)
     wb_out oids = {0};
     pg_shape *shapes = NULL;
     size_t n = 0;
-    if (!pg_state_on(s)) return WB_OK;
+    if (!sql_fact_on(s->host)) return WB_OK;
     wb_arena_init(&a, 16 * 1024, 0);
     wb_out_byte(&oids, '{');
     for (size_t i = 0; i < s->cat.n; i++) {
@@ -358,7 +358,7 @@ static wb_code remember_shapes(pg_source *s, wb_error *err)
             wb_out_printf(&oids, "%s%u", oids.len > 1 ? "," : "", t->oid);
     }
     wb_out_byte(&oids, '}');
-    const char *text = pg_out_z(&oids);
+    const char *text = wb_out_cstr(&oids);
     wb_code code = text ? pg_shapes_load(&s->side, text, &a, &shapes, &n, err) : pg_nomem(err);
     for (size_t i = 0; i < n && code == WB_OK; i++) {
         const pg_table *t = pg_catalog_find(&s->cat, shapes[i].oid);

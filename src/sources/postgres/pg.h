@@ -11,6 +11,8 @@
 #include "base/buf.h"
 #include "base/patterns.h"
 #include "position.h"
+#include "sources/sql/fact.h"
+#include "sources/sql/lull.h"
 #include "spool.h"
 #include "types.h"
 #include "walbrook/plugin.h"
@@ -79,7 +81,6 @@ bool pg_hosts_split(const char *hosts, const char *addrs, const char *ports, pg_
 void pg_put_ident(wb_out *o, wb_str name);
 void pg_put_ident_z(wb_out *o, const char *name);
 void pg_put_literal(wb_out *o, const char *text);
-const char *pg_out_z(wb_out *o); /* NUL-terminated; NULL when the writer failed */
 wb_code pg_nomem(wb_error *err);
 
 /* ---------------------------------------------------------------- names */
@@ -133,7 +134,7 @@ typedef struct pg_column {
     uint8_t kind; /* wb_kind */
     uint8_t missing;
     bool not_null, generated;
-    uint16_t key; /* place in the key, from 1; 0: none */
+    uint16_t key;  /* place in the key, from 1; 0: none */
     uint32_t base; /* under all domains; 0: not known */
     int32_t base_mod;
     wb_str name, type_name, missing_text, default_sql, labels;
@@ -310,16 +311,6 @@ wb_code pg_failover_check(const pg_source *s, int version, wb_error *err) WB_MUS
 /* As the option says; on s->repl, while nobody uses the slot. */
 wb_code pg_slot_set_failover(pg_source *s, const pg_slot *slot, wb_error *err) WB_MUST;
 
-/* ---------------------------------------------------------------- state.c: small facts that are remembered */
-
-/* s->timeline and s->system from the state. Not while another thread reads the state. */
-void pg_timeline_recall(pg_source *s, wb_host *h);
-bool pg_state_on(const pg_source *s);
-wb_code pg_state_put(pg_source *s, const char *key, const char *value, wb_error *err) WB_MUST;
-/* "" when unknown. */
-wb_code pg_state_get(pg_source *s, const char *key, char *out, size_t cap, wb_error *err) WB_MUST;
-wb_code pg_state_del(pg_source *s, const char *key, wb_error *err) WB_MUST;
-
 /* ---------------------------------------------------------------- the source */
 
 typedef struct pg_txn { /* the transaction that is being received or replayed */
@@ -391,8 +382,7 @@ struct pg_source {
     int64_t idle_at_us; /* not before */
     char *pending;      /* a message that has no batch yet: PQfreemem */
     int pending_len;
-    size_t since_pause, since_dry; /* bytes */
-    int64_t paused_us;
+    sql_lull lull;
     int64_t sent_us; /* when the server sent the message at hand */
     uint64_t received_messages;
 
@@ -475,6 +465,8 @@ typedef struct pg_service {
 wb_code pg_service_look(pg_link *l, const pg_service **out, wb_error *err) WB_MUST; /* NULL: none that we know */
 /* check.c, status.c, suggest.c, explain.c */
 wb_code pg_check(void *ctx, wb_host *h, wb_report *r, wb_error *err);
+/* s->timeline and s->system from the state. Not while another thread reads the state. */
+void pg_timeline_recall(pg_source *s, wb_host *h);
 wb_code pg_tip(void *ctx, wb_host *h, void *out, size_t cap, size_t *len, wb_error *err);
 wb_code pg_status(void *ctx, wb_host *h, wb_pos settled, const wb_facts *facts, wb_error *err);
 wb_code pg_drop(void *ctx, wb_host *h, void (*say)(void *arg, const char *line), void *arg, wb_error *err);

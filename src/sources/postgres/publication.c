@@ -156,7 +156,7 @@ static wb_code make(pg_source *s, pg_link *l, bool insert_only, wb_error *err)
 {
     wb_out sql = {0};
     pg_pub_sql(&s->names, &s->cat, insert_only, l->version, &sql);
-    wb_code code = pg_do(l, "to make a publication", pg_out_z(&sql), err);
+    wb_code code = pg_do(l, "to make a publication", wb_out_cstr(&sql), err);
     wb_out_fini(&sql);
     if (code == WB_OK)
         wb_host_log(s->host, WB_LOG_INFO, "made the publication %s of %zu table(s)",
@@ -174,7 +174,7 @@ static wb_code remake(pg_source *s, pg_link *l, const pg_pub *pub, bool insert_o
         wb_out sql = {0};
         wb_out_z(&sql, "DROP PUBLICATION ");
         pg_put_ident_z(&sql, insert_only ? s->names.insert_pub : s->names.pub);
-        wb_code code = pg_do(l, "to replace an unfinished publication", pg_out_z(&sql), err);
+        wb_code code = pg_do(l, "to replace an unfinished publication", wb_out_cstr(&sql), err);
         wb_out_fini(&sql);
         if (code != WB_OK) return code;
     }
@@ -209,12 +209,12 @@ static wb_code make_both(pg_source *s, pg_link *l, const pg_pub *pub, const pg_p
         wb_hint(err, "Patterns are schema.table, and case counts; `walbrook init URL` lists the tables.");
         return WB_E_CONFIG;
     }
-    wb_code code = pg_state_put(s, "making_publication", s->names.pub, err);
+    wb_code code = sql_fact_put(s->host, "making_publication", s->names.pub, err);
     if (code == WB_OK) code = remake(s, l, pub, false, err);
     if (code == WB_OK) code = remake(s, l, insert_pub, true, err);
-    if (code == WB_OK) code = pg_state_put(s, "publication", s->names.pub, err);
-    if (code == WB_OK) code = pg_state_put(s, "pub_made", "yes", err);
-    if (code == WB_OK) code = pg_state_del(s, "making_publication", err);
+    if (code == WB_OK) code = sql_fact_put(s->host, "publication", s->names.pub, err);
+    if (code == WB_OK) code = sql_fact_put(s->host, "pub_made", "yes", err);
+    if (code == WB_OK) code = sql_fact_del(s->host, "making_publication", err);
     pg_pub again, insert_again;
     if (code == WB_OK) code = pg_pub_look(l, &s->names, &s->cat, &again, &insert_again, err);
     return code;
@@ -240,7 +240,7 @@ static wb_code make_insert_pub(pg_source *s, pg_link *l, pg_table *const *list, 
     wb_out_z(&sql, " WITH (publish = 'insert, truncate'");
     wb_out_z(&sql, l->version >= 130000 ? ", publish_via_partition_root = true)" : ")");
     put_comment(&s->names, s->names.insert_pub, &sql);
-    wb_code code = pg_do(l, "to make a publication", pg_out_z(&sql), err);
+    wb_code code = pg_do(l, "to make a publication", wb_out_cstr(&sql), err);
     wb_out_fini(&sql);
     return code;
 }
@@ -259,7 +259,7 @@ static wb_code join_one(pg_source *s, pg_link *l, pg_table *const *list, size_t 
         wb_out_byte(&sql, '.');
         pg_put_ident(&sql, list[i]->name);
     }
-    wb_code code = many ? pg_do(l, "to let a table join the publication", pg_out_z(&sql), err) : WB_OK;
+    wb_code code = many ? pg_do(l, "to let a table join the publication", wb_out_cstr(&sql), err) : WB_OK;
     wb_out_fini(&sql);
     if (code == WB_OK && many) wb_host_log(s->host, WB_LOG_INFO, "%zu table(s) have joined the publication", many);
     return code;
@@ -371,7 +371,7 @@ wb_code pg_pub_drop(pg_link *l, const pg_names *names, void (*say)(void *arg, co
         wb_out sql = {0};
         wb_out_z(&sql, "DROP PUBLICATION ");
         pg_put_ident_z(&sql, name[i]);
-        code = pg_do(l, "to drop a publication", pg_out_z(&sql), err);
+        code = pg_do(l, "to drop a publication", wb_out_cstr(&sql), err);
         wb_out_fini(&sql);
         (void)snprintf(line, sizeof line, "publication %s dropped", name[i]);
         if (code == WB_OK) say(arg, line);

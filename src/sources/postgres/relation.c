@@ -18,7 +18,7 @@ static void version_key(uint32_t oid, uint64_t hash, char key[48])
  * rows that have it, and that is written later. */
 wb_code pg_shape_remember(pg_source *s, const pg_shape *shape, uint64_t hash, wb_error *err)
 {
-    if (!hash || !pg_state_on(s)) return hash ? WB_OK : pg_told_first(s, shape, err);
+    if (!hash || !sql_fact_on(s->host)) return hash ? WB_OK : pg_told_first(s, shape, err);
     wb_out out = {0};
     char key[48];
     wb_str have = {NULL, 0};
@@ -35,7 +35,7 @@ static wb_code recall(pg_source *s, const char *key, wb_arena *a, pg_shape *out,
 {
     wb_str v = {NULL, 0};
     *found = false;
-    if (!pg_state_on(s)) return WB_OK;
+    if (!sql_fact_on(s->host)) return WB_OK;
     wb_code code = wb_host_state_get(s->host, key, &v, err);
     if (code != WB_OK || !v.len) return code;
     char *copy = wb_arena_strndup(a, v.ptr, v.len); /* the next get takes its memory */

@@ -58,7 +58,7 @@ static wb_code await_visible(pg_source *s, bool *seen, wb_error *err)
     for (int64_t since = wb_mono_us(); code == WB_OK && !*seen && wb_mono_us() - since < WAIT_US;) {
         PGresult *res;
         if (pg_stopped(s, s->host)) code = pg_fail_stopped(err);
-        if (code == WB_OK) code = pg_query(&s->side, "whether transactions are over", pg_out_z(&sql), &res, err);
+        if (code == WB_OK) code = pg_query(&s->side, "whether transactions are over", wb_out_cstr(&sql), &res, err);
         if (code != WB_OK) break;
         *seen = PQgetvalue(res, 0, 0)[0] == 'f';
         PQclear(res);
@@ -192,7 +192,7 @@ static wb_code run_query(query *q, size_t *bytes, wb_error *err)
     const char *values[WB_COUNT(q->keys)];
     bool failed = false;
     for (uint32_t k = 0; k < q->t->nkey; k++) {
-        values[k] = pg_out_z(&q->keys[k]);
+        values[k] = wb_out_cstr(&q->keys[k]);
         failed |= !values[k];
     }
     if (failed) return pg_nomem(err);
@@ -204,7 +204,7 @@ static wb_code run_query(query *q, size_t *bytes, wb_error *err)
                     .values = values,
                     .tick = keep_connected,
                     .arg = q->s};
-    wb_code code = pg_run(&q->s->side, &call, pg_out_z(&q->sql), &res, &own);
+    wb_code code = pg_run(&q->s->side, &call, wb_out_cstr(&q->sql), &res, &own);
     if (code == WB_OK) code = fill(q, res, bytes, &own);
     PQclear(res);
     if (code == WB_E_SERVER && strncmp(own.native, "42", 2) == 0) { /* the table or the column is another by now */

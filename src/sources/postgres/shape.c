@@ -68,27 +68,14 @@ wb_table *pg_shape_table(const pg_shape *s, uint32_t flags)
 
 /* ---------------------------------------------------------------- the form in the state */
 
-static void put_str(wb_out *o, wb_str s)
-{
-    wb_out_be32(o, (uint32_t)s.len);
-    wb_out_str(o, s);
-}
-
-static wb_str get_str(wb_rd *r)
-{
-    uint32_t n = wb_rd_be32(r);
-    const uint8_t *p = wb_rd_bytes(r, n);
-    return (wb_str){p ? (const char *)p : "", p ? n : 0};
-}
-
 void pg_shape_encode(const pg_shape *s, wb_out *out)
 {
     wb_out_byte(out, FORMAT);
     wb_out_be32(out, s->oid);
     wb_out_byte(out, s->identity);
     wb_out_byte(out, s->relkind);
-    put_str(out, s->schema);
-    put_str(out, s->name);
+    wb_out_lstr(out, s->schema);
+    wb_out_lstr(out, s->name);
     wb_out_be32(out, (uint32_t)s->ncols);
     for (size_t i = 0; i < s->ncols; i++) {
         const pg_column *c = &s->cols[i];
@@ -99,13 +86,13 @@ void pg_shape_encode(const pg_shape *s, wb_out *out)
         wb_out_byte(out, (char)c->missing);
         wb_out_byte(out, (char)((c->not_null ? 1 : 0) | (c->generated ? 2 : 0)));
         wb_out_be16(out, c->key);
-        put_str(out, c->name);
-        put_str(out, c->type_name);
-        put_str(out, c->missing_text);
+        wb_out_lstr(out, c->name);
+        wb_out_lstr(out, c->type_name);
+        wb_out_lstr(out, c->missing_text);
         wb_out_be32(out, c->base);
         wb_out_be32(out, (uint32_t)c->base_mod);
-        put_str(out, c->default_sql);
-        put_str(out, c->labels);
+        wb_out_lstr(out, c->default_sql);
+        wb_out_lstr(out, c->labels);
     }
 }
 
@@ -117,8 +104,8 @@ bool pg_shape_decode(wb_str in, wb_arena *a, pg_shape *out)
     *out = (pg_shape){.oid = wb_rd_be32(&r)};
     out->identity = (char)wb_rd_u8(&r);
     out->relkind = (char)wb_rd_u8(&r);
-    out->schema = get_str(&r);
-    out->name = get_str(&r);
+    out->schema = wb_rd_lstr(&r);
+    out->name = wb_rd_lstr(&r);
     uint32_t n = wb_rd_be32(&r);
     if (r.failed || n > 1664 || n > wb_rd_left(&r)) return false; /* 1664: MaxTupleAttributeNumber */
     out->cols = wb_arena_zalloc(a, (n + 1) * sizeof *out->cols);
@@ -134,14 +121,14 @@ bool pg_shape_decode(wb_str in, wb_arena *a, pg_shape *out)
         c->not_null = flags & 1;
         c->generated = (flags & 2) != 0;
         c->key = wb_rd_be16(&r);
-        c->name = get_str(&r);
-        c->type_name = get_str(&r);
-        c->missing_text = get_str(&r);
+        c->name = wb_rd_lstr(&r);
+        c->type_name = wb_rd_lstr(&r);
+        c->missing_text = wb_rd_lstr(&r);
         if (format == FORMAT) {
             c->base = wb_rd_be32(&r);
             c->base_mod = (int32_t)wb_rd_be32(&r);
-            c->default_sql = get_str(&r);
-            c->labels = get_str(&r);
+            c->default_sql = wb_rd_lstr(&r);
+            c->labels = wb_rd_lstr(&r);
         }
         if (c->kind >= WB_KINDS || c->missing > PG_MISSING_TEXT || c->key > n) return false;
     }

@@ -76,7 +76,7 @@ wb_code pg_slot_look(pg_link *l, const char *name, pg_slot *out, wb_error *err)
     wb_out sql = {0};
     put_query(l->version, &sql);
     PGresult *res;
-    wb_code code = pg_query1(l, "to look at the replication slot", pg_out_z(&sql), name, &res, err);
+    wb_code code = pg_query1(l, "to look at the replication slot", wb_out_cstr(&sql), name, &res, err);
     wb_out_fini(&sql);
     if (code != WB_OK) return code;
     if (PQntuples(res)) {
@@ -104,13 +104,13 @@ wb_code pg_slot_active(const pg_slot *slot, const char *name, wb_error *err)
 wb_code pg_walsender_remember(pg_source *s, wb_error *err)
 {
     PGresult *res;
-    if (!pg_state_on(s)) return WB_OK;
+    if (!sql_fact_on(s->host)) return WB_OK;
     wb_code code = pg_query(&s->repl, "for its process",
                             "SELECT pid || ' ' || coalesce(backend_start::text, '') FROM pg_stat_activity"
                             " WHERE pid = pg_backend_pid()",
                             &res, err);
     if (code != WB_OK) return code;
-    if (PQntuples(res)) code = pg_state_put(s, "walsender", PQgetvalue(res, 0, 0), err);
+    if (PQntuples(res)) code = sql_fact_put(s->host, "walsender", PQgetvalue(res, 0, 0), err);
     PQclear(res);
     return code;
 }
@@ -121,7 +121,7 @@ wb_code pg_slot_release(pg_source *s, pg_link *l, const char *name, pg_slot *slo
 {
     char known[80];
     if (!slot->active || !slot->active_pid) return WB_OK;
-    wb_code code = pg_state_get(s, "walsender", known, sizeof known, err);
+    wb_code code = sql_fact_get(s->host, "walsender", known, sizeof known, err);
     if (code != WB_OK || !known[0]) return code;
     char sql[200];
     PGresult *res;

@@ -72,13 +72,13 @@ wb_code pg_slot_create(pg_source *s, pg_link *repl, const char *name, bool tempo
     pg_slot_put_create(repl, name, temporary, export, failover, &sql);
     wb_error first;
     wb_error_reset(&first);
-    wb_code code = create(s, repl, pg_out_z(&sql), &res, &first);
+    wb_code code = create(s, repl, wb_out_cstr(&sql), &res, &first);
     if (failover && s->failover == PG_FAILOVER_AUTO && refused(code)) {
         wb_host_log(s->host, WB_LOG_WARN, "the slot is made without failover: %s", first.message);
         wb_out_reset(&sql);
         pg_slot_put_create(repl, name, temporary, export, false, &sql);
         wb_error_reset(&first);
-        code = create(s, repl, pg_out_z(&sql), &res, &first);
+        code = create(s, repl, wb_out_cstr(&sql), &res, &first);
     }
     wb_out_fini(&sql);
     if (code != WB_OK) {
@@ -126,7 +126,7 @@ wb_code pg_slot_set_failover(pg_source *s, const pg_slot *slot, wb_error *err)
     wb_out_z(&sql, "ALTER_REPLICATION_SLOT ");
     pg_put_ident_z(&sql, s->names.slot);
     wb_out_printf(&sql, " (FAILOVER %s)", want ? "true" : "false");
-    wb_code code = pg_do(&s->repl, "to change the slot's failover property", pg_out_z(&sql), &mine);
+    wb_code code = pg_do(&s->repl, "to change the slot's failover property", wb_out_cstr(&sql), &mine);
     wb_out_fini(&sql);
     if (code == WB_OK) {
         wb_host_log(s->host, WB_LOG_INFO, "the slot %s is %s standbys from now on", s->names.slot,

@@ -200,7 +200,7 @@ wb_code pg_snap_load(pg_source *s, const wb_resume *r, bool anew, wb_error *err)
         code = unreadable("copy/plan", err);
     bool any = plan.len != 0;
     n->ledger.seq = WB_MAX(n->ledger.seq, seq);
-    if (code == WB_OK) code = pg_state_get(s, "copy/seq", text, sizeof text, err);
+    if (code == WB_OK) code = sql_fact_get(s->host, "copy/seq", text, sizeof text, err);
     if (code == WB_OK) n->ledger.seq = WB_MAX(n->ledger.seq, strtoull(text, NULL, 10));
     if (code == WB_OK) code = read_notes(s, &a, &notes, err);
     edits e = {.a = &a};

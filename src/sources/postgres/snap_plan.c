@@ -133,7 +133,7 @@ static void put_sample(wb_out *o, const pg_table *t, const pg_shape *sh, int64_t
         pg_put_ident(&list, c->name);
     }
     double percent = 100.0 * (double)(chunks * SAMPLE_PAGES) / ((double)bytes / PAGE);
-    const char *z = pg_out_z(&list);
+    const char *z = wb_out_cstr(&list);
     if (!z) o->failed = true;
     wb_out_printf(o,
                   "SELECT %s FROM (SELECT %s, row_number() OVER (ORDER BY %s) AS \"walbrook r\", count(*) OVER () AS"
@@ -154,7 +154,7 @@ static wb_code divide_by_keys(pg_source *s, sql_job *j, const pg_table *t, const
     wb_out sql = {0}, low = {0}, high = {0};
     PGresult *res = NULL;
     put_sample(&sql, t, sh, chunks, bytes);
-    const char *text = pg_out_z(&sql);
+    const char *text = wb_out_cstr(&sql);
     wb_code code = text ? pg_query(&s->side, "for a sample of keys", text, &res, err) : pg_nomem(err);
     int n = code == WB_OK ? PQntuples(res) : 0;
     for (int i = 0; i <= n && code == WB_OK; i++) {
@@ -204,7 +204,7 @@ wb_code pg_snap_plan(pg_source *s, pg_table *const *list, size_t n, uint64_t tar
     size_of *sizes = NULL;
     size_t nshapes = 0, nsizes = 0;
     put_oids(&oids, list, n);
-    const char *text = pg_out_z(&oids);
+    const char *text = wb_out_cstr(&oids);
     wb_code code = text ? pg_shapes_load(&s->side, text, &a, &shapes, &nshapes, err) : pg_nomem(err);
     if (code == WB_OK) code = load_sizes(s, text, &a, &sizes, &nsizes, err);
     for (size_t i = 0, k = 0; i < n && code == WB_OK; i++) {
@@ -288,7 +288,7 @@ static const char *conditions(pg_source *s, const pg_table *t)
 
 static const char *kept_text(pg_source *s, wb_out *o)
 {
-    const char *z = pg_out_z(o);
+    const char *z = wb_out_cstr(o);
     const char *kept = z ? wb_arena_strdup(&s->snap.arena, z) : NULL;
     if (!z) s->snap.arena.failed = true;
     wb_out_fini(o);
@@ -384,7 +384,7 @@ static wb_code describe_all(pg_source *s, pg_table **list, size_t n, wb_arena *a
     size_t nshapes = 0, nagain = 0;
     pg_table **again = calloc(n + 1, sizeof(pg_table *));
     put_oids(&oids, list, n);
-    const char *text = pg_out_z(&oids);
+    const char *text = wb_out_cstr(&oids);
     wb_code code = text && again ? pg_shapes_load(&s->side, text, a, &shapes, &nshapes, err) : pg_nomem(err);
     for (size_t i = 0; i < nshapes && code == WB_OK; i++)
         code = fit_job(s, sql_ledger_find(&s->snap.ledger, shapes[i].oid), &shapes[i], again, &nagain, err);

@@ -47,7 +47,7 @@ static wb_code begin(pg_source *s, wb_error *err)
     if (code != WB_OK) return code;
     wb_out sql = {0};
     pg_slot_put_create(&n->maker, name, true, true, false, &sql);
-    const char *text = pg_out_z(&sql);
+    const char *text = wb_out_cstr(&sql);
     int sent = text ? PQsendQuery(n->maker.pg, text) : 0;
     wb_out_fini(&sql);
     if (!sent) return pg_fail_result(&n->maker, NULL, "for a snapshot", err);

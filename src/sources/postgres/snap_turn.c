@@ -514,7 +514,7 @@ wb_code pg_snap_over(pg_source *s, wb_error *err)
     if (n->only) { /* over for a target whose position has the last turn: it may not have answered yet */
         char last[24];
         (void)snprintf(last, sizeof last, "%llu", (unsigned long long)n->ledger.seq);
-        wb_code code = pg_state_put(s, "snapshot", last, err);
+        wb_code code = sql_fact_put(s->host, "snapshot", last, err);
         (void)WB_FAULT("postgres.copy_over");
         return code;
     }

@@ -45,7 +45,7 @@ static wb_code lock_tables(pg_source *s, pg_link *l, bool wait, wb_error *err)
         wb_out_z(&sql, ((const pg_copy_table *)j->own)->name);
     }
     wb_out_z(&sql, wait ? " IN ACCESS SHARE MODE" : " IN ACCESS SHARE MODE NOWAIT");
-    wb_code code = n ? pg_do(l, "to lock the tables for reading", pg_out_z(&sql), err) : WB_OK;
+    wb_code code = n ? pg_do(l, "to lock the tables for reading", wb_out_cstr(&sql), err) : WB_OK;
     if (code == WB_E_AUTH) wb_hint(err, "The snapshot needs SELECT on every table; `walbrook check` prints the GRANT.");
     wb_out_fini(&sql);
     return code;
@@ -60,7 +60,7 @@ static wb_code check_rewrites(pg_source *s, pg_link *l, wb_error *err)
         if (is_read(s, s->snap.ledger.jobs[i]))
             wb_out_printf(&sql, "%s%llu", n++ ? "," : "", (unsigned long long)s->snap.ledger.jobs[i]->table);
     wb_out_z(&sql, "}'::oid[]) AS oid) " REWRITTEN);
-    wb_code code = pg_query(l, "which tables were rewritten", pg_out_z(&sql), &res, err);
+    wb_code code = pg_query(l, "which tables were rewritten", wb_out_cstr(&sql), &res, err);
     wb_out_fini(&sql);
     if (code != WB_OK) return code;
     if (PQntuples(res)) code = fail_rewritten(res, err);
@@ -78,7 +78,7 @@ static wb_code enter_snapshot(pg_link *l, const char *snapshot, wb_error *err)
     wb_out sql = {0};
     wb_out_z(&sql, "SET TRANSACTION SNAPSHOT ");
     pg_put_literal(&sql, snapshot);
-    code = pg_do(l, "to use the slot's snapshot", pg_out_z(&sql), err);
+    code = pg_do(l, "to use the slot's snapshot", wb_out_cstr(&sql), err);
     wb_out_fini(&sql);
     return code;
 }
@@ -217,7 +217,7 @@ wb_code pg_worker_start(pg_source *s, pg_worker *w, sql_job *j, size_t chunk, wb
                       ct->name, (unsigned long long)j->table);
     put_copy(ct, &j->chunks[chunk], &sql);
     if (alone) wb_out_z(&sql, "; ROLLBACK TO SAVEPOINT w; RELEASE SAVEPOINT w");
-    const char *text = pg_out_z(&sql);
+    const char *text = wb_out_cstr(&sql);
     int sent = text ? PQsendQuery(w->link.pg, text) : 0;
     wb_code code = !text ? pg_nomem(err) : sent ? WB_OK : pg_fail_result(&w->link, NULL, "to copy a table", err);
     wb_out_fini(&sql);

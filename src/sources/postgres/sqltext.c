@@ -3,18 +3,8 @@
 
 #include <stdio.h>
 
-static void put_quoted(wb_out *o, const char *p, size_t n, char quote)
-{
-    wb_out_byte(o, quote);
-    for (size_t i = 0; i < n; i++) {
-        if (p[i] == quote) wb_out_byte(o, quote);
-        wb_out_byte(o, p[i]);
-    }
-    wb_out_byte(o, quote);
-}
-
-void pg_put_ident(wb_out *o, wb_str name) { put_quoted(o, name.ptr, name.len, '"'); }
-void pg_put_ident_z(wb_out *o, const char *name) { put_quoted(o, name, strlen(name), '"'); }
+void pg_put_ident(wb_out *o, wb_str name) { wb_out_quoted(o, name, '"'); }
+void pg_put_ident_z(wb_out *o, const char *name) { wb_out_quoted(o, wb_str_of(name), '"'); }
 
 /* E'' where a backslash occurs, since standard_conforming_strings may be off. */
 void pg_put_literal(wb_out *o, const char *text)
@@ -27,14 +17,6 @@ void pg_put_literal(wb_out *o, const char *text)
         wb_out_byte(o, *p);
     }
     wb_out_byte(o, '\'');
-}
-
-const char *pg_out_z(wb_out *o)
-{
-    char *end = wb_out_room(o, 1);
-    if (!end) return NULL;
-    *end = 0;
-    return o->p;
 }
 
 /* "walbrook_" and the pipeline's name in the letters that a slot's name may have. */

@@ -6,6 +6,19 @@
 
 #include "base/options.h"
 
+void pg_timeline_recall(pg_source *s, wb_host *h)
+{
+    wb_str v = {NULL, 0};
+    wb_error ignored;
+    wb_error_reset(&ignored);
+    if (wb_host_state_get(h, "system_id", &v, &ignored) == WB_OK && v.len && v.len < 30)
+        atomic_store_explicit(&s->system, strtoull(v.ptr, NULL, 10), memory_order_relaxed);
+    if (wb_host_state_get(h, "timeline", &v, &ignored) != WB_OK || !v.len || v.len > 10) return;
+    unsigned long known = strtoul(v.ptr, NULL, 10); /* the state ends it with a zero byte */
+    if (known > atomic_load_explicit(&s->timeline, memory_order_relaxed))
+        atomic_store_explicit(&s->timeline, (unsigned)known, memory_order_relaxed);
+}
+
 /* ---------------------------------------------------------------- tip */
 
 wb_code pg_tip(void *ctx, wb_host *h, void *out, size_t cap, size_t *len, wb_error *err)
@@ -61,7 +74,7 @@ static void say_tables(pg_source *s, pg_link *l, const pg_names *names, const wb
         if (!t->wanted || t->published || !pub.exists) continue;
         wb_out_printf(&list, "%s%s.%s", list.len ? ", " : "", t->schema.ptr, t->name.ptr);
     }
-    if (list.len && pg_out_z(&list)) facts->text(facts->arg, "tables_not_published", list.p);
+    if (list.len && wb_out_cstr(&list)) facts->text(facts->arg, "tables_not_published", list.p);
     if (fine && !pub.exists) facts->text(facts->arg, "publication_missing", names->pub);
     wb_out_fini(&list);
     pg_catalog_free(&cat);
@@ -211,8 +224,8 @@ wb_code pg_drop(void *ctx, wb_host *h, void (*say)(void *arg, const char *line),
     s->host = h; /* nothing runs: the state's lock is held */
     pg_timeline_recall(s, h);
     wb_code code = pg_names_make(s, h, &names, err);
-    if (code == WB_OK) code = pg_state_get(s, "slot", slot, sizeof slot, err);
-    if (code == WB_OK) code = pg_state_get(s, "making_slot", making, sizeof making, err);
+    if (code == WB_OK) code = sql_fact_get(s->host, "slot", slot, sizeof slot, err);
+    if (code == WB_OK) code = sql_fact_get(s->host, "making_slot", making, sizeof making, err);
     if (code == WB_OK) code = pg_link_open(&l, s, h, PG_SQL, err);
     if (code == WB_OK) {
         bool ours = !names.slot_named || strcmp(slot, names.slot) == 0 || strcmp(making, names.slot) == 0;

@@ -1,15 +1,12 @@
-/* stream.c: START_REPLICATION and the read loop. The loop reads lazily: the server sends one packet a row, and a client
- * that sleeps in poll() is woken for nearly each; a pause of half a millisecond when the socket is drained in the midst
- * of a burst costs no latency and saves a third of the processor time on both sides. Source thread. */
+/* stream.c: START_REPLICATION and the read loop. The loop reads lazily: sources/sql/lull.h. Source thread. */
 #include "pg.h"
 
 #include <poll.h>
 #include <stdio.h>
-#include <time.h>
 
 #include "base/clock.h"
 
-enum { PAUSE_NS = 500000, BURST = 4096, FLOOD = 4096, HOLD_MS = 1, TIMERS_EVERY = 1023, GOODBYE_US = 200000 };
+enum { TIMERS_EVERY = 1023, GOODBYE_US = 200000 };
 
 /* ---------------------------------------------------------------- starting */
 
@@ -34,7 +31,7 @@ static void put_options(pg_source *s, wb_out *sql)
     bool streaming = s->streaming && !s->streaming_off && version >= 140000;
     int proto = version >= 160000 ? 4 : version >= 150000 ? 3 : version >= 140000 ? 2 : 1;
     wb_out_printf(sql, " (proto_version '%d', publication_names ", proto);
-    pg_put_literal(sql, pg_out_z(&s->pub_list));
+    pg_put_literal(sql, wb_out_cstr(&s->pub_list));
     if (version >= 140000) wb_out_z(sql, ", messages 'true'");
     if (streaming) wb_out_z(sql, ", streaming 'on'");
     if (s->origin == PG_ORIGIN_NONE) wb_out_z(sql, ", origin 'none'");
@@ -66,7 +63,7 @@ wb_code pg_stream_start(pg_source *s, pg_lsn from, wb_error *err)
     pg_put_ident_z(&sql, s->names.slot);
     wb_out_printf(&sql, " LOGICAL %s", pg_lsn_text(from, lsn));
     put_options(s, &sql);
-    code = pg_query(&s->repl, "to send its log", pg_out_z(&sql), &res, err);
+    code = pg_query(&s->repl, "to send its log", wb_out_cstr(&sql), &res, err);
     wb_out_fini(&sql);
     if (code != WB_OK) return code;
     ExecStatusType st = PQresultStatus(res);
@@ -141,15 +138,6 @@ static bool readable(const pg_source *s)
     return poll(&fd, 1, 0) > 0;
 }
 
-/* All targets are busy: more may come for this batch before one of them has time for it. */
-static bool more_comes(pg_source *s)
-{
-    struct pollfd fds[2] = {{PQsocket(s->repl.pg), POLLIN, 0}, {wb_host_fd(s->host), POLLIN, 0}};
-    if (wb_host_waiting(s->host) || poll(fds, 2, HOLD_MS) <= 0) return false;
-    if (fds[1].revents) wb_host_fd_clear(s->host);
-    return fds[0].revents != 0;
-}
-
 static wb_code consume(pg_source *s, wb_error *err)
 {
     if (PQconsumeInput(s->repl.pg)) return WB_OK;
@@ -169,31 +157,18 @@ static wb_code sleep_on(pg_source *s, bool socket, int64_t until, wb_error *err)
     return pg_timers(s, err);
 }
 
-/* Let the server get ahead, so that fewer of its rows wake us. Not below 1 MB/s, where it would only cost latency. */
-static bool pause_pays(pg_source *s)
-{
-    const struct timespec pause = {0, PAUSE_NS};
-    if (s->since_pause < BURST) return false;
-    bool fast = (int64_t)s->since_pause >= wb_mono_us() - s->paused_us;
-    if (fast) (void)nanosleep(&pause, NULL);
-    s->since_pause = 0;
-    s->paused_us = wb_mono_us();
-    if (!fast) return false;
-    return readable(s);
-}
+static bool pause_pays(pg_source *s) { return sql_lull_pause(&s->lull) && readable(s); }
 
-/* The socket gave nothing. In a flood the batch is kept over the pause, for fewer and larger ones; a few small
- * transactions are handed over first. */
+/* The socket gave nothing. A few small transactions are handed over before the pause. */
 static wb_code when_dry(pg_source *s, int64_t until, wb_error *err)
 {
     if (readable(s)) return consume(s, err);
     wb_code code = WB_OK;
-    bool flood = s->since_dry >= FLOOD;
-    s->since_dry = 0;
+    bool flood = sql_lull_flood(&s->lull);
     if (flood && pause_pays(s)) return consume(s, err);
     bool holds = s->batch && wb_batch_last_txn(s->batch);
     if (holds || s->idle_to) {
-        bool now = !holds || !more_comes(s);
+        bool now = !holds || !sql_lull_more(s->host, PQsocket(s->repl.pg), false);
         code = now ? pg_batch_put(s, err) : WB_OK;
         if (code != WB_OK || !now) return code == WB_OK ? consume(s, err) : code;
     }
@@ -213,8 +188,7 @@ static wb_code take_in(pg_source *s, char *p, int n, wb_error *err)
         s->pending_len = n;
         return code;
     }
-    s->since_pause += (size_t)n;
-    s->since_dry += (size_t)n;
+    sql_lull_took(&s->lull, (size_t)n);
     PQfreemem(p);
     if (code == WB_OK && s->batch && wb_batch_full(s->batch)) code = pg_batch_put(s, err);
     return code;

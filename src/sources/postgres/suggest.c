@@ -3,22 +3,6 @@
 
 #include <stdio.h>
 
-static void put_escaped(wb_out *o, const char *z)
-{
-    static const char hex[] = "0123456789ABCDEF";
-    for (const char *p = z ? z : ""; *p; p++) {
-        unsigned char c = (unsigned char)*p;
-        bool plain = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || strchr("-._~", c);
-        if (plain) {
-            wb_out_byte(o, (char)c);
-        } else {
-            wb_out_byte(o, '%');
-            wb_out_byte(o, hex[c >> 4]);
-            wb_out_byte(o, hex[c & 15]);
-        }
-    }
-}
-
 static void put_parameter(wb_out *o, const PQconninfoOption *all, const char *name, const char *usual, char *mark)
 {
     for (const PQconninfoOption *i = all; i && i->keyword; i++) {
@@ -26,7 +10,7 @@ static void put_parameter(wb_out *o, const PQconninfoOption *all, const char *na
         wb_out_byte(o, *mark);
         wb_out_z(o, name);
         wb_out_byte(o, '=');
-        put_escaped(o, i->val);
+        wb_out_percent(o, i->val);
         *mark = '&';
     }
 }
@@ -42,15 +26,15 @@ static void put_url(const PGconn *pg, wb_out *o)
     PQconninfoOption *all = PQconninfo(u.out);
     char mark = '?';
     wb_out_z(o, "postgres://");
-    put_escaped(o, PQuser(pg));
+    wb_out_percent(o, PQuser(pg));
     wb_out_byte(o, '@');
     if (strchr(host, ':')) {
         wb_out_printf(o, "[%s]", host);
     } else {
-        put_escaped(o, host);
+        wb_out_percent(o, host);
     }
     wb_out_printf(o, ":%s/", PQport(pg));
-    put_escaped(o, PQdb(pg));
+    wb_out_percent(o, PQdb(pg));
     put_parameter(o, all, "sslmode", "prefer", &mark);
     put_parameter(o, all, "sslrootcert", "", &mark);
     PQconninfoFree(all);
@@ -175,7 +159,7 @@ wb_code pg_suggest(void *ctx, wb_host *h, void (*put)(void *arg, const char *tex
     if (code == WB_OK) code = pg_catalog_load(&l, NULL, &cat, err);
     if (code == WB_OK) {
         put_file(&l, &cat, &text);
-        const char *z = pg_out_z(&text);
+        const char *z = wb_out_cstr(&text);
         if (z)
             put(arg, z);
         else

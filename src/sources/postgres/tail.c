@@ -21,7 +21,7 @@ wb_code pg_tail_clean(pg_source *s, pg_link *l, wb_error *err)
         wb_out drop = {0};
         wb_out_z(&drop, "DROP PUBLICATION IF EXISTS ");
         pg_put_ident_z(&drop, PQgetvalue(res, i, 0));
-        if (pg_do(l, "to drop a leftover", pg_out_z(&drop), &ignored) == WB_OK)
+        if (pg_do(l, "to drop a leftover", wb_out_cstr(&drop), &ignored) == WB_OK)
             wb_host_log(s->host, WB_LOG_INFO, "dropped the publication %s that an earlier tail left",
                         PQgetvalue(res, i, 0));
         wb_out_fini(&drop);
@@ -61,8 +61,8 @@ wb_code pg_tail_existing(pg_source *s, pg_link *l, wb_error *err)
     wb_out_z(&sql, ")) ORDER BY 1 LIMIT 1");
     put_wanted(&s->cat, &wanted);
     PGresult *res;
-    const char *list = pg_out_z(&wanted);
-    wb_code code = list ? pg_query1(l, "for a publication to use", pg_out_z(&sql), list, &res, err) : pg_nomem(err);
+    const char *list = wb_out_cstr(&wanted);
+    wb_code code = list ? pg_query1(l, "for a publication to use", wb_out_cstr(&sql), list, &res, err) : pg_nomem(err);
     wb_out_fini(&sql);
     wb_out_fini(&wanted);
     if (code != WB_OK) return code;

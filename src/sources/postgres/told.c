@@ -41,7 +41,7 @@ wb_code pg_told_get(pg_source *s, uint32_t oid, wb_arena *a, pg_told *out, bool 
     wb_code code = WB_OK;
     *found = false;
     key_of(oid, key);
-    if (pg_state_on(s)) {
+    if (sql_fact_on(s->host)) {
         code = wb_host_state_get(s->host, key, &v, err);
     } else {
         const pg_told_kept *k = kept_at(&s->ddl, oid);
@@ -69,9 +69,9 @@ static wb_code put(pg_source *s, const pg_told *t, bool at_once, wb_error *err)
     wb_code code = value.failed ? pg_nomem(err) : WB_OK;
     if (code == WB_OK && !pg_oidset_set(&s->ddl.told, t->shape.oid, !t->dropped)) code = pg_nomem(err);
     if (code == WB_OK)
-        code = !pg_state_on(s) ? keep(&s->ddl, t->shape.oid, &value, err)
-               : at_once       ? wb_host_state_put(s->host, key, (wb_str){value.p, value.len}, err)
-                               : wb_host_state_note(s->host, &(wb_kv){key, {value.p, value.len}}, 1, err);
+        code = !sql_fact_on(s->host) ? keep(&s->ddl, t->shape.oid, &value, err)
+               : at_once             ? wb_host_state_put(s->host, key, (wb_str){value.p, value.len}, err)
+                                     : wb_host_state_note(s->host, &(wb_kv){key, {value.p, value.len}}, 1, err);
     wb_out_fini(&value);
     return code;
 }
@@ -110,7 +110,7 @@ static wb_code put_firsts(pg_source *s, const pg_shape *shapes, size_t n, wb_kv 
 wb_code pg_shapes_remember(pg_source *s, const pg_shape *shapes, size_t n, wb_error *err)
 {
     if (!n) return WB_OK;
-    if (!pg_state_on(s)) {
+    if (!sql_fact_on(s->host)) {
         wb_code code = WB_OK;
         for (size_t i = 0; i < n && code == WB_OK; i++) code = pg_told_first(s, &shapes[i], err);
         return code;

@@ -15,7 +15,7 @@ static const char local[] = "SET LOCAL synchronous_commit = local; ";
 
 static bool may_write(const pg_source *s)
 {
-    return s->side.version >= 140000 && !s->in_recovery && pg_state_on(s) && !s->tail;
+    return s->side.version >= 140000 && !s->in_recovery && sql_fact_on(s->host) && !s->tail;
 }
 
 static void put_message(const pg_source *s, const char *word, uint32_t oid, wb_out *sql)
@@ -31,7 +31,7 @@ static wb_code say_dropped(pg_source *s, uint32_t oid, wb_error *err)
     if (pg_oidset_has(&s->ddl.asked, oid)) return WB_OK;
     wb_out_z(&sql, local);
     put_message(s, "drop", oid, &sql);
-    wb_code code = pg_do(&s->side, "to note that a table was dropped", pg_out_z(&sql), err);
+    wb_code code = pg_do(&s->side, "to note that a table was dropped", wb_out_cstr(&sql), err);
     wb_out_fini(&sql);
     return code == WB_OK && !pg_oidset_set(&s->ddl.asked, oid, true) ? pg_nomem(err) : code;
 }
@@ -61,7 +61,7 @@ static wb_code add_table(pg_source *s, const pg_table *t, wb_error *err)
         wb_out_z(&sql, "; ");
         put_message(s, "add", t->oid, &sql);
     }
-    wb_code code = pg_do(&s->side, "to publish a new table", pg_out_z(&sql), err);
+    wb_code code = pg_do(&s->side, "to publish a new table", wb_out_cstr(&sql), err);
     wb_out_fini(&sql);
     if (code == WB_OK)
         wb_host_log(s->host, WB_LOG_INFO, "%s.%s is new and was added to the publication %s", t->schema.ptr,

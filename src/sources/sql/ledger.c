@@ -147,29 +147,16 @@ bool sql_ledger_whole(const sql_ledger *l) { return !sql_ledger_lacks(l, ~(uint6
 
 /* ---------------------------------------------------------------- the form in the state */
 
-static void put_str(wb_out *o, wb_str s)
-{
-    wb_out_be32(o, (uint32_t)s.len);
-    wb_out_str(o, s);
-}
-
-static wb_str get_str(wb_rd *r)
-{
-    uint32_t n = wb_rd_be32(r);
-    const uint8_t *p = wb_rd_bytes(r, n);
-    return (wb_str){(const char *)p, p ? n : 0};
-}
-
 /* Targets are known by name: their bits differ from start to start. */
 static void put_names(wb_out *o, const sql_names *names)
 {
-    for (size_t i = 0; i < SQL_MEMBERS; i++) put_str(o, wb_str_of(names->of[i] ? names->of[i] : ""));
+    for (size_t i = 0; i < SQL_MEMBERS; i++) wb_out_lstr(o, wb_str_of(names->of[i] ? names->of[i] : ""));
 }
 
 static void get_names(wb_rd *r, const sql_names *names, int8_t bit_of[SQL_MEMBERS])
 {
     for (size_t i = 0; i < SQL_MEMBERS; i++) {
-        wb_str name = get_str(r);
+        wb_str name = wb_rd_lstr(r);
         bit_of[i] = -1;
         for (int b = 0; name.len && b < SQL_MEMBERS; b++)
             if (names->of[b] && wb_str_eq(name, wb_str_of(names->of[b]))) bit_of[i] = (int8_t)b;
@@ -191,14 +178,14 @@ static void put_job(wb_out *o, const sql_job *j)
     wb_out_be64(o, j->targets);
     wb_out_be32(o, j->flags);
     wb_out_be64(o, (uint64_t)j->rows);
-    put_str(o, j->key);
+    wb_out_lstr(o, j->key);
     wb_out_be32(o, (uint32_t)j->n);
     for (size_t i = 0; i < j->n; i++) {
         const sql_chunk *c = &j->chunks[i];
         wb_out_byte(o, (char)c->kind);
         wb_out_be64(o, c->done);
-        put_str(o, c->low);
-        put_str(o, c->high);
+        wb_out_lstr(o, c->low);
+        wb_out_lstr(o, c->high);
     }
 }
 
@@ -218,7 +205,7 @@ static bool get_job(sql_ledger *l, wb_rd *r, const int8_t bit_of[SQL_MEMBERS])
     head.targets = get_mask(r, bit_of);
     head.flags = wb_rd_be32(r);
     head.rows = (int64_t)wb_rd_be64(r);
-    wb_str key = get_str(r);
+    wb_str key = wb_rd_lstr(r);
     uint32_t n = wb_rd_be32(r);
     if (r->failed || sql_ledger_find(l, head.table)) return false;
     sql_job *j = insert(l, head.table);
@@ -231,7 +218,7 @@ static bool get_job(sql_ledger *l, wb_rd *r, const int8_t bit_of[SQL_MEMBERS])
     for (uint32_t i = 0; i < n && !r->failed; i++) {
         uint8_t kind = wb_rd_u8(r);
         uint64_t done = get_mask(r, bit_of);
-        wb_str low = get_str(r), high = get_str(r);
+        wb_str low = wb_rd_lstr(r), high = wb_rd_lstr(r);
         if (r->failed || kind > SQL_CHUNK_ROW) return false;
         sql_chunk *c = sql_job_add(l, j, (sql_chunk_kind)kind, low, high);
         if (!c) return false;
@@ -297,12 +284,12 @@ void sql_note_settle(sql_ledger *l, const sql_note *note, uint64_t has)
 
 /* ---------------------------------------------------------------- tuples and ranges */
 
-void sql_tuple_put(wb_out *out, wb_str value) { put_str(out, value); }
+void sql_tuple_put(wb_out *out, wb_str value) { wb_out_lstr(out, value); }
 
 bool sql_tuple_next(wb_rd *r, wb_str *value)
 {
     if (r->p >= r->end || r->failed) return false;
-    *value = get_str(r);
+    *value = wb_rd_lstr(r);
     return !r->failed;
 }
 
