@@ -78,6 +78,8 @@ typedef struct wb_report {
     int bad; /* counted by wb_report_add */
 } wb_report;
 WB_API void wb_report_add(wb_report *r, wb_level level, const char *mend, const char *fmt, ...) WB_PRINTF(4, 5);
+/* An error as a finding, its hint as the mend. */
+WB_API void wb_report_error(wb_report *r, const wb_error *e);
 
 /* Key/value facts for `status`: the name is a JSON key; exactly one value. */
 typedef struct wb_facts {
@@ -126,7 +128,8 @@ typedef struct wb_kv {
     wb_str value;
 } wb_kv;
 WB_API wb_code wb_host_state_put_all(wb_host *h, const wb_kv *kv, size_t n, wb_error *err) WB_MUST;
-/* The same without a sync: durable before any checkpoint that comes later. For what a position needs once it is past. */
+/* The same without a sync: durable before any checkpoint that comes later. For what a position needs once it is past.
+ */
 WB_API wb_code wb_host_state_note(wb_host *h, const wb_kv *kv, size_t n, wb_error *err) WB_MUST;
 /* Tables are being copied, or all of it was handed over: `--until now` waits until it has arrived, too. */
 WB_API void wb_host_copying(wb_host *h, bool on);
@@ -254,7 +257,7 @@ typedef struct wb_target {
      * copy_option was set to that place. copy NULL: say whether that can be done. Reads only; without open. */
     wb_code (*compare)(void *ctx, wb_host *h, const char *copy, const wb_differences *out, wb_error *err);
     const char *copy_option;
-    void (*interrupt)(void *ctx);              /* any thread: write, flush and open return within 1 s                 */
+    void (*interrupt)(void *ctx); /* any thread: write, flush and open return within 1 s                 */
     void (*close)(void *ctx);
 } wb_target;
 
@@ -276,8 +279,8 @@ typedef struct wb_messages {
     size_t n;
 } wb_messages;
 
-/* A format has `row`, `messages`, or both: targets call wb_formatter_messages (src/targets/formatter.h), which makes one
- * message of a row, with the primary key as JSON, where a format has no `messages`. */
+/* A format has `row`, `messages`, or both: targets call wb_formatter_messages (src/targets/formatter.h), which makes
+ * one message of a row, with the primary key as JSON, where a format has no `messages`. */
 typedef struct wb_format {
     wb_plugin head;
     void (*about)(void *ctx, const char *source); /* before open: the type of the source, "postgres"; may be NULL */
@@ -285,9 +288,10 @@ typedef struct wb_format {
     /* Append one change (JSON formats: one line without its end); nothing for what the format does not show, as a READ
      * without a row. One thread a context. */
     wb_code (*row)(void *ctx, const wb_txn *txn, const wb_change *c, wb_out *out, wb_error *err);
-    /* The messages of one change, none to several, in the order in which they must be sent. Without a change (c NULL): what
-     * comes after those of a transaction whose end (WB_TXN_END) the view has; call it for each such one. Without either:
-     * what time brings (heartbeats); call it when a view was written. All memory is the format's, until its next call. */
+    /* The messages of one change, none to several, in the order in which they must be sent. Without a change (c NULL):
+     * what comes after those of a transaction whose end (WB_TXN_END) the view has; call it for each such one. Without
+     * either: what time brings (heartbeats); call it when a view was written. All memory is the format's, until its
+     * next call. */
     wb_code (*messages)(void *ctx, const wb_txn *txn, const wb_change *c, wb_messages *out, wb_error *err);
     const char *(*writes)(const wb_column *c); /* `explain types`: how values look by default; may be NULL */
     void (*close)(void *ctx);

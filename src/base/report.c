@@ -16,3 +16,8 @@ void wb_report_add(wb_report *r, wb_level level, const char *mend, const char *f
     va_end(ap);
     r->add(r->arg, level, what, mend);
 }
+
+void wb_report_error(wb_report *r, const wb_error *e)
+{
+    wb_report_add(r, WB_BAD, e->hint[0] ? e->hint : NULL, "%s", e->message);
+}

@@ -52,10 +52,11 @@ const char **cli_values(const cli_args *a, const char *name); /* malloc'd, NULL-
 const char *cli_nearest(const char *word, const char *const *names);
 
 extern const cli_command cli_commands[]; /* main.c */
-int cli_run(const cli_args *a), cli_check(const cli_args *a), cli_tail(const cli_args *a), cli_status(const cli_args *a),
-    cli_drop(const cli_args *a), cli_verify(const cli_args *a), cli_init(const cli_args *a), cli_explain(const cli_args *a),
-    cli_decode(const cli_args *a), cli_help(const cli_args *a), cli_snapshot(const cli_args *a),
-    cli_add_table(const cli_args *a), cli_resync(const cli_args *a);
+int cli_run(const cli_args *a), cli_check(const cli_args *a), cli_tail(const cli_args *a),
+    cli_status(const cli_args *a), cli_drop(const cli_args *a), cli_verify(const cli_args *a),
+    cli_init(const cli_args *a), cli_explain(const cli_args *a), cli_decode(const cli_args *a),
+    cli_help(const cli_args *a), cli_snapshot(const cli_args *a), cli_add_table(const cli_args *a),
+    cli_resync(const cli_args *a);
 int cli_version(void);
 void cli_usage(FILE *to);
 void cli_command_help(const cli_command *c, FILE *to);
@@ -92,6 +93,8 @@ int cli_failed(const wb_error *err);
 int cli_exit_code(const wb_error *err, int blame);
 /* ANSI sequence, or "" when `to` is no terminal or NO_COLOR is set. */
 const char *cli_color(FILE *to, const char *sequence);
+/* A JSON string with its quotes; NULL: "". */
+void cli_put_json(FILE *to, const char *z);
 /* A YAML scalar in single quotes; `$${` is `${` itself. False: it holds control characters. */
 bool cli_put_scalar(FILE *f, const char *z);
 /* Text from outside with control characters replaced. */

@@ -135,25 +135,10 @@ static void on_column(void *arg, const wb_explained *e)
 
 /* ---------------------------------------------------------------- for machines */
 
-static void put_json(const char *z)
-{
-    (void)putchar('"');
-    for (; *z; z++) {
-        unsigned char c = (unsigned char)*z;
-        if (c == '"' || c == '\\')
-            (void)printf("\\%c", c);
-        else if (c < 0x20)
-            (void)printf("\\u%04x", c);
-        else
-            (void)putchar(c);
-    }
-    (void)putchar('"');
-}
-
 static void put_member(const char *name, const char *value)
 {
     (void)printf("\"%s\":", name);
-    put_json(value);
+    cli_put_json(stdout, value);
     (void)putchar(',');
 }
 
@@ -169,7 +154,7 @@ static void on_column_json(void *arg, const wb_explained *e)
     (void)printf("\"key\":%s,\"not_null\":%s,\"writes\":{", e->key ? "true" : "false", e->not_null ? "true" : "false");
     for (size_t i = 0; i < e->n; i++) {
         (void)printf("%s\"%s\":", i ? "," : "", e->by[i]);
-        put_json(e->writes[i]);
+        cli_put_json(stdout, e->writes[i]);
     }
     (void)puts("}}");
 }

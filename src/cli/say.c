@@ -267,6 +267,21 @@ void cli_put_text(FILE *to, const char *text)
     }
 }
 
+void cli_put_json(FILE *to, const char *z)
+{
+    (void)fputc('"', to);
+    for (; z && *z; z++) {
+        unsigned char c = (unsigned char)*z;
+        if (c < 0x20) {
+            (void)fprintf(to, "\\u%04x", c);
+            continue;
+        }
+        if (c == '"' || c == '\\') (void)fputc('\\', to);
+        (void)fputc(c, to);
+    }
+    (void)fputc('"', to);
+}
+
 bool cli_put_scalar(FILE *f, const char *z)
 {
     (void)fputc('\'', f);

@@ -8,19 +8,11 @@ typedef struct tally {
     int64_t rows, tables, differing, here; /* here: in the table at hand */
 } tally;
 
-static void put_json(const char *name, const char *z, bool more)
+static void put_member(const char *name, const char *z, bool more)
 {
-    (void)printf("\"%s\":\"", name);
-    for (; z && *z; z++) {
-        unsigned char c = (unsigned char)*z;
-        if (c == '"' || c == '\\')
-            (void)printf("\\%c", c);
-        else if (c < 0x20)
-            (void)printf("\\u%04x", c);
-        else
-            (void)putchar(c);
-    }
-    (void)printf(more ? "\"," : "\"");
+    (void)printf("\"%s\":", name);
+    cli_put_json(stdout, z);
+    if (more) (void)putchar(',');
 }
 
 static const char *word(wb_differs what)
@@ -37,16 +29,16 @@ static const char *word(wb_differs what)
 static void as_json(const tally *t, const wb_difference *d)
 {
     (void)putchar('{');
-    put_json("what", word(d->what), true);
-    put_json("target", d->target, true);
-    put_json("schema", d->schema, true);
-    put_json("table", d->table, true);
+    put_member("what", word(d->what), true);
+    put_member("target", d->target, true);
+    put_member("schema", d->schema, true);
+    put_member("table", d->table, true);
     if (d->what == WB_SAME_SO_FAR) {
         (void)printf("\"rows\":%lld,\"differing\":%lld}\n", (long long)d->rows, (long long)t->here);
         return;
     }
-    put_json("key", d->key, true);
-    put_json("detail", d->detail, false);
+    put_member("key", d->key, true);
+    put_member("detail", d->detail, false);
     (void)puts("}");
 }
 

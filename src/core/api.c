@@ -79,7 +79,7 @@ wb_code wb_pipeline_check(wb_pipeline *p, wb_report *report, wb_error *err)
     wb_code rc = wb_state_open(c->state_dir, c->engine.name, c->source->head.name, WB_STATE_LOOK, &state, err);
     if (rc == WB_AGAIN) rc = WB_OK;
     if (rc != WB_OK) {
-        wb_report_add(report, WB_BAD, err->hint[0] ? err->hint : NULL, "%s", err->message);
+        wb_report_error(report, err);
         wb_error_reset(err);
     }
     p->state = state;

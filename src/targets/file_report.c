@@ -103,7 +103,7 @@ static void check_regular(const file_target *f, const char *full, const struct s
     wb_code code = m ? file_journal_path(full, path, sizeof path, &err) : WB_E_NOMEM;
     if (code == WB_OK) code = file_journal_read(path, m, &found, &err);
     if (code != WB_OK && err.message[0])
-        wb_report_add(r, WB_BAD, err.hint[0] ? err.hint : NULL, "%s", err.message);
+        wb_report_error(r, &err);
     else if (!found && st && st->st_size > 0)
         wb_report_add(r, WB_BAD, "move it away, or choose another path",
                       "%s is there already, and has no journal that says what is in it.", full);
@@ -135,7 +135,7 @@ static void check_format(const file_target *f, wb_host *h, wb_report *r)
     }
     file_compress *packer = NULL;
     if (f->compress != FILE_PLAIN && file_compress_new(f->compress, (int)f->level, &packer, &err) != WB_OK)
-        wb_report_add(r, WB_BAD, err.hint[0] ? err.hint : NULL, "%s", err.message);
+        wb_report_error(r, &err);
     file_compress_free(packer);
 }
 

@@ -18,11 +18,6 @@ typedef struct checking {
     bool only;
 } checking;
 
-static void found_error(wb_report *r, const wb_error *e)
-{
-    wb_report_add(r, WB_BAD, e->hint[0] ? e->hint : NULL, "%s", e->message);
-}
-
 /* GRANT text TO 'user'@'host'; */
 static void found_right(checking *c, wb_level level, const char *right, const char *what)
 {
@@ -212,6 +207,6 @@ wb_code my_check(void *ctx, wb_host *h, wb_report *r, wb_error *err)
         if (err) *err = e;
         return code;
     }
-    found_error(r, &e);
+    wb_report_error(r, &e);
     return WB_OK;
 }

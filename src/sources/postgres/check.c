@@ -20,12 +20,6 @@ typedef struct checking {
     const pg_service *service; /* NULL: none */
 } checking;
 
-/* An error as a finding. */
-static void found_error(wb_report *r, const wb_error *e)
-{
-    wb_report_add(r, WB_BAD, e->hint[0] ? e->hint : NULL, "%s", e->message);
-}
-
 /* A finding whose mend is built piece by piece. */
 static void found(wb_report *r, wb_level level, wb_out *mend, const char *what)
 {
@@ -99,7 +93,7 @@ static wb_code check_failover(checking *c, wb_error *err)
     PGresult *res;
     wb_error e;
     wb_error_reset(&e);
-    if (pg_failover_check(c->s, c->link.version, &e) != WB_OK) found_error(c->r, &e);
+    if (pg_failover_check(c->s, c->link.version, &e) != WB_OK) wb_report_error(c->r, &e);
     if (c->link.version < 170000) return WB_OK;
     wb_code code = pg_query(&c->link, "for its standbys",
                             "SELECT current_setting('synchronized_standby_slots'), (SELECT string_agg(slot_name, ', '"
@@ -132,7 +126,7 @@ static void check_replication(checking *c)
     wb_error e;
     wb_error_reset(&e);
     if (c->s->snapshot_mode == PG_SNAP_ONLY || !c->may_replicate) return;
-    if (pg_link_open(&repl, c->s, c->h, PG_REPLICATION, &e) != WB_OK) found_error(c->r, &e);
+    if (pg_link_open(&repl, c->s, c->h, PG_REPLICATION, &e) != WB_OK) wb_report_error(c->r, &e);
     pg_link_close(&repl);
 }
 
@@ -322,6 +316,6 @@ wb_code pg_check(void *ctx, wb_host *h, wb_report *r, wb_error *err)
         if (err) *err = e;
         return code;
     }
-    found_error(r, &e);
+    wb_report_error(r, &e);
     return WB_OK;
 }
