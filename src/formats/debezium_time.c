@@ -1,8 +1,7 @@
 /* debezium_time.c: dates, times and intervals as PostgreSQL prints them (ISO, IntervalStyle postgres), BC and years of
  * more than four digits included, to numbers and to the ISO text that Debezium writes. Called per value. */
+#include "base/calendar.h"
 #include "formats/debezium.h"
-
-#define DAY_US (INT64_C(86400) * 1000000)
 
 typedef struct cursor {
     const char *p, *end;
@@ -33,15 +32,6 @@ static bool word(cursor *c, const char *want)
     if ((size_t)(c->end - c->p) < n || memcmp(c->p, want, n) != 0) return false;
     c->p += n;
     return true;
-}
-
-/* Days since 1970, proleptic Gregorian; year 0 is 1 BC. */
-static int64_t days_of(int64_t y, int64_t m, int64_t d)
-{
-    y -= m <= 2;
-    int64_t era = (y >= 0 ? y : y - 399) / 400, yoe = y - era * 400;
-    int64_t doy = (153 * (m + (m > 2 ? -3 : 9)) + 2) / 5 + d - 1;
-    return era * 146097 + yoe * 365 + yoe / 4 - yoe / 100 + doy - 719468;
 }
 
 static bool fraction(cursor *c, int64_t *us)
@@ -96,14 +86,14 @@ bool dbz_days(const wb_value *v, int64_t *days)
     if (infinite(&c, days)) return true;
     if (!date_of(&c, &y, &m, &d)) return false;
     if (word(&c, " BC")) y = 1 - y;
-    *days = days_of(y, m, d);
+    *days = wb_days_of(y, m, d);
     return c.p == c.end;
 }
 
 static int64_t stamp(int64_t days, int64_t us)
 {
     int64_t v;
-    if (__builtin_mul_overflow(days, DAY_US, &v) || __builtin_add_overflow(v, us, &v))
+    if (__builtin_mul_overflow(days, WB_DAY_US, &v) || __builtin_add_overflow(v, us, &v))
         return days < 0 ? INT64_MIN : INT64_MAX;
     return v;
 }
@@ -112,8 +102,7 @@ static int64_t stamp(int64_t days, int64_t us)
 bool dbz_split(const wb_value *v, int64_t *days, int64_t *us)
 {
     if (!(v->flags & WB_V_TEXT)) {
-        *days = v->as.i / DAY_US - (v->as.i % DAY_US < 0);
-        *us = v->as.i - *days * DAY_US;
+        *days = wb_day_of(v->as.i, us);
         return true;
     }
     cursor c = {v->as.ptr, v->as.ptr + v->len};
@@ -124,7 +113,7 @@ bool dbz_split(const wb_value *v, int64_t *days, int64_t *us)
     if ((is(&c, ' ') || is(&c, 'T')) && !clock_of(&c, us)) return false;
     if (!word(&c, "+00")) (void)is(&c, 'Z');
     if (word(&c, " BC")) y = 1 - y;
-    *days = days_of(y, m, d);
+    *days = wb_days_of(y, m, d);
     return c.p == c.end;
 }
 
@@ -185,7 +174,7 @@ bool dbz_interval(const char *p, size_t n, int64_t *us)
     if (!read_interval(p, n, &i)) return false;
     __extension__ typedef __int128 wide;
     wide v = (wide)(i.years * 12 + i.months) * INT64_C(2629800000000); /* 365.25 / 12 days */
-    v += (wide)i.days * DAY_US + i.us;
+    v += (wide)i.days * WB_DAY_US + i.us;
     *us = v > INT64_MAX ? INT64_MAX : v < INT64_MIN ? INT64_MIN : (int64_t)v;
     return true;
 }
@@ -221,9 +210,8 @@ static void put_2(wb_out *o, int64_t v)
 
 void dbz_put_iso_date(wb_out *o, int64_t days)
 {
-    int64_t z = days + 719468, era = (z >= 0 ? z : z - 146096) / 146097, doe = z - era * 146097;
-    int64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365, doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    int64_t mp = (5 * doy + 2) / 153, month = mp < 10 ? mp + 3 : mp - 9, year = yoe + era * 400 + (month <= 2);
+    wb_date d = wb_date_of(days);
+    int64_t year = d.year;
     if (year < 0 || year > 9999) wb_out_byte(o, year < 0 ? '-' : '+');
     if (year < 0) year = -year;
     if (year > 9999) {
@@ -233,9 +221,9 @@ void dbz_put_iso_date(wb_out *o, int64_t days)
         put_2(o, year % 100);
     }
     wb_out_byte(o, '-');
-    put_2(o, month);
+    put_2(o, d.month);
     wb_out_byte(o, '-');
-    put_2(o, doy - (153 * mp + 2) / 5 + 1);
+    put_2(o, d.day);
 }
 
 void dbz_put_iso_clock(wb_out *o, int64_t us, int digits)
@@ -263,7 +251,8 @@ bool dbz_zoned_time(wb_out *o, const char *p, size_t n)
     if (!number(&c, &h) || (is(&c, ':') && !number(&c, &m)) || (is(&c, ':') && !number(&c, &s)) || c.p != c.end)
         return false;
     int64_t offset = ((h * 60 + m) * 60 + s) * 1000000;
-    if (offset) us = ((us + (west ? offset : -offset)) % DAY_US + DAY_US) % DAY_US; /* 24:00:00+00 stays what it is */
+    if (offset)
+        us = ((us + (west ? offset : -offset)) % WB_DAY_US + WB_DAY_US) % WB_DAY_US; /* 24:00:00+00 stays what it is */
     wb_out_byte(o, '"');
     dbz_put_iso_clock(o, us, -1);
     wb_out_z(o, "Z\"");

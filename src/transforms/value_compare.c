@@ -1,5 +1,6 @@
 /* value_compare.c: values against what a person wrote in a filter, by kind: decimals digit by digit, times as
  * microseconds, text byte by byte. Used by filter.c. Pure. */
+#include "base/calendar.h"
 #include "transforms/value.h"
 
 #include <math.h>
@@ -82,16 +83,6 @@ static int compare_floats(double a, double b)
 
 /* ---------------------------------------------------------------- dates and times */
 
-static int64_t days_of(int64_t y, unsigned m, unsigned d)
-{
-    y -= m <= 2;
-    int64_t era = (y >= 0 ? y : y - 399) / 400;
-    unsigned yoe = (unsigned)(y - era * 400);
-    unsigned doy = (153 * (m > 2 ? m - 3 : m + 9) + 2) / 5 + d - 1;
-    unsigned doe = yoe * 365 + yoe / 4 - yoe / 100 + doy;
-    return era * 146097 + (int64_t)doe - 719468;
-}
-
 static bool number_at(const char **p, const char *end, size_t least, size_t most, int64_t *out)
 {
     wb_str d;
@@ -115,7 +106,7 @@ static bool parse_date(const char **p, const char *end, int64_t *days)
     if (!number_at(p, end, 4, 6, &y) || !take(p, end, '-') || !number_at(p, end, 2, 2, &m) || !take(p, end, '-') ||
         !number_at(p, end, 2, 2, &d) || m < 1 || m > 12 || d < 1 || d > 31)
         return false;
-    *days = days_of(y, (unsigned)m, (unsigned)d);
+    *days = wb_days_of(y, m, d);
     return true;
 }
 

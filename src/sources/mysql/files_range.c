@@ -1,4 +1,5 @@
 /* files_range.c: where to begin and where to stop, as people write it. Pure; called by files.c. */
+#include "base/calendar.h"
 #include "files.h"
 
 #include <ctype.h>
@@ -27,15 +28,6 @@ static int number(const char *p, int n)
     return v;
 }
 
-/* Days since 1970 of a day in the Gregorian calendar. */
-static int64_t days_of(int y, int m, int d)
-{
-    y -= m <= 2;
-    int64_t era = (y >= 0 ? y : y - 399) / 400;
-    int yoe = (int)(y - era * 400), doy = (153 * (m + (m > 2 ? -3 : 9)) + 2) / 5 + d - 1;
-    return era * 146097 + yoe * 365 + yoe / 4 - yoe / 100 + doy - 719468;
-}
-
 /* 2024-06-01, 2024-06-01 12:00, 2024-06-01T12:00:00.5Z, ...+02:00 */
 static bool time_of(const char *z, int64_t *us)
 {
@@ -49,7 +41,7 @@ static bool time_of(const char *z, int64_t *us)
     int month = number(z + 5, 2), day = number(z + 8, 2), hour = n > 10 ? number(z + 11, 2) : 0;
     int minute = n > 10 ? number(z + 14, 2) : 0, second = n > 16 ? number(z + 17, 2) : 0;
     if (month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59 || second > 59) return false;
-    *us = ((days_of(number(z, 4), month, day) * 24 + hour) * 60 + minute) * 60000000 + (int64_t)second * 1000000;
+    *us = ((wb_days_of(number(z, 4), month, day) * 24 + hour) * 60 + minute) * 60000000 + (int64_t)second * 1000000;
     const char *p = z + n;
     if (*p == '.' && n == 19) {
         int64_t unit = 100000;

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdio.h>
 
+#include "base/calendar.h"
 #include "targets/sqlite/sqlite_target.h"
 
 /* Unsigned types of at most 32 bits. PostgreSQL: oid, xid, cid; MySQL's type bytes: tiny, short, long, int24, year,
@@ -185,56 +186,20 @@ static int bind_bytes(sq_target *s, sqlite3_stmt *st, int at, const wb_value *v)
     return sqlite3_bind_blob64(st, at, raw, n, SQLITE_STATIC);
 }
 
-/* Days since 1970 to a date; after Howard Hinnant's civil_from_days. */
-static void civil(int64_t days, int64_t *y, unsigned *m, unsigned *d)
-{
-    days += 719468;
-    int64_t era = (days >= 0 ? days : days - 146096) / 146097;
-    unsigned doe = (unsigned)(days - era * 146097);
-    unsigned yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
-    unsigned doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    unsigned mp = (5 * doy + 2) / 153;
-    *d = doy - (153 * mp + 2) / 5 + 1;
-    *m = mp < 10 ? mp + 3 : mp - 9;
-    *y = (int64_t)yoe + era * 400 + (*m <= 2);
-}
-
-/* "HH:MM:SS[.ffffff]" as PostgreSQL prints it: no fraction when it is 0, no trailing zeros. */
-static size_t put_time(char *out, size_t cap, int64_t us)
-{
-    int64_t sec = us / 1000000;
-    unsigned frac = (unsigned)(us % 1000000);
-    int n = snprintf(out, cap, "%02lld:%02d:%02d", (long long)(sec / 3600), (int)(sec / 60 % 60), (int)(sec % 60));
-    if (frac) {
-        n += snprintf(out + n, cap - (size_t)n, ".%06u", frac);
-        while (out[n - 1] == '0') n--;
-    }
-    return (size_t)n;
-}
-
 static int bind_moment(sq_target *s, sqlite3_stmt *st, int at, const wb_value *v, sq_class cls)
 {
     enum { CAP = 80 };
     char *out = scratch(s, CAP);
-    int64_t days, us, y;
-    unsigned m, d;
+    int64_t days = v->as.i, us = 0;
     size_t n = 0;
-    if (v->kind == WB_TIME) {
-        if (v->as.i < 0) out[n++] = '-';
-        n += put_time(out + n, CAP - n, v->as.i < 0 ? -v->as.i : v->as.i);
-        return bind_text(st, at, out, n, cls);
-    }
-    days = v->kind == WB_DATE ? v->as.i : v->as.i / 86400000000;
-    us = v->kind == WB_DATE ? 0 : v->as.i % 86400000000;
-    if (us < 0) {
-        us += 86400000000;
-        days--;
-    }
-    civil(days, &y, &m, &d);
-    n = (size_t)snprintf(out, CAP, "%04lld-%02u-%02u", (long long)y, m, d);
+    if (!out) return SQLITE_NOMEM;
+    if (v->kind == WB_TIME) return bind_text(st, at, out, (size_t)(wb_put_clock(out, v->as.i) - out), cls);
+    if (v->kind != WB_DATE) days = wb_day_of(v->as.i, &us);
+    wb_date d = wb_date_of(days);
+    n = (size_t)snprintf(out, CAP, "%04lld-%02u-%02u", (long long)d.year, d.month, d.day);
     if (v->kind != WB_DATE) {
         out[n++] = ' ';
-        n += put_time(out + n, CAP - n, us);
+        n = (size_t)(wb_put_clock(out + n, us) - out);
     }
     if (v->kind == WB_TIMESTAMPTZ) {
         memcpy(out + n, "+00:00", 6);
