@@ -4,11 +4,6 @@
 #include <errno.h>
 #include <stdio.h>
 
-void wb_error_reset(wb_error *err)
-{
-    if (err) memset(err, 0, sizeof *err);
-}
-
 /* Format into `to`, which may also be one of the arguments (hence the copy). A text that does not fit ends in
  * "..." and never in half a UTF-8 character. */
 static void say(char *to, size_t cap, const char *fmt, va_list ap)
@@ -32,6 +27,12 @@ static void fill(wb_error *err, wb_code code, wb_next next, int sys)
     err->next = next;
     err->sys = sys;
     err->native[0] = err->where[0] = err->message[0] = err->hint[0] = 0;
+}
+
+/* Not all of its kilobyte: targets do it for each row. */
+void wb_error_reset(wb_error *err)
+{
+    if (err) fill(err, WB_OK, WB_NEVER, 0);
 }
 
 wb_code wb_fail(wb_error *err, wb_code code, wb_next next, const char *fmt, ...)

@@ -81,11 +81,23 @@ static void table_head(void *arg, const wb_table *t, wb_out *o)
     wb_out_z(o, ",\"record\":");
 }
 
-static bool same(const wb_out *o, size_t at, wb_str s)
+/* Asked three times a row, of some dozen bytes: no call, eight at a time. */
+static inline bool same(const wb_out *o, size_t at, wb_str s)
 {
-    for (size_t i = 0; i < s.len; i++) /* short, and no call */
-        if (o->p[at + i] != s.ptr[i]) return false;
-    return true;
+    uint64_t a, b, differ = 0;
+    if (!s.len) return true;
+    const char *p = o->p + at, *q = s.ptr;
+    if (s.len < 8) {
+        for (size_t i = 0; i < s.len; i++) differ |= (uint64_t)(p[i] ^ q[i]);
+        return differ == 0;
+    }
+    for (size_t i = 0; i < s.len; i += 8) {
+        size_t k = WB_MIN(i, s.len - 8);
+        memcpy(&a, p + k, 8);
+        memcpy(&b, q + k, 8);
+        differ |= a ^ b;
+    }
+    return differ == 0;
 }
 
 static void make_ops(record *r, wb_str log)

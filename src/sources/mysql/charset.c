@@ -233,8 +233,7 @@ static char *from_swe7(char *q, const uint8_t *p, size_t n, bool replace)
 static char *from_single(char *q, const uint16_t *upper, const uint8_t *p, size_t n, bool replace)
 {
     for (;;) {
-        size_t k = 0;
-        while (k < n && p[k] < 0x80) q[k] = (char)p[k], k++;
+        size_t k = my_copy_ascii(q, p, n);
         q += k;
         p += k;
         n -= k;
