@@ -207,7 +207,7 @@ static wb_change *project(wb_pipeline *p, wb_lane *l, wb_batch *b, const wb_chan
 static wb_pos advance(wb_pipeline *p, wb_batch *b, wb_pos have, wb_pos end)
 {
     const wb_source *s = wb_pipeline_source(p);
-    uint8_t out[1024];
+    uint8_t out[WB_POS_MAX];
     size_t n = 0;
     if (!s->join || !have.len) return end;
     s->join(have, end, out, sizeof out, &n);
@@ -375,7 +375,7 @@ void wb_deliver_idle(wb_pipeline *p, wb_pos pos, uint64_t targets)
         if (!(targets & l->bit) || l->state != WB_LANE_RUNNING) continue;
         const wb_source *s = wb_pipeline_source(p);
         wb_stand have = wb_kept_stand(&l->issued), stand = {pos, 0};
-        uint8_t out[1024];
+        uint8_t out[WB_POS_MAX];
         if (have.pos.len && s->join) {
             size_t n = 0;
             s->join(have.pos, pos, out, sizeof out, &n);

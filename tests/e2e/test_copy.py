@@ -295,7 +295,7 @@ def test_snapshot_command_crashes_before_the_targets_answer(fault_wb, db):
     """All rows are handed over, no target has said that it has them: the next run is not `done`, it copies again."""
     wide(db, "a", 6000)
     fault_wb.write([fault_wb.file_target(), fault_wb.sqlite_target()], source=source(snapshot="never"), **FAST)
-    crashed = fault_wb.command("snapshot", fault_wb.file, env={"WB_FAULT": "postgres.copy_over@1:crash"})
+    crashed = fault_wb.command("snapshot", fault_wb.file, env={"WB_FAULT": "copy.over@1:crash"})
     assert crashed.returncode not in (0, 1)
     for _ in range(2):
         fault_wb.command("snapshot", fault_wb.file, code=0)
@@ -336,7 +336,7 @@ def test_ten_thousand_tables(wb, db):
 def test_progress_and_fault_points(fault_wb, db):
     """A crash on either side of each write of the ledger: each row once; status says what is left."""
     wide(db, "a", 6000)
-    for point in ("postgres.before_note", "postgres.after_note", "postgres.turn_over", "postgres.copy_planned"):
+    for point in ("copy.before_note", "copy.after_note", "copy.turn_over", "copy.planned"):
         out = f"{point}.jsonl"
         fault_wb.write([fault_wb.file_target(path=out)], source=source(snapshot_turn="5ms"), **FAST)
         for n in (1, 2, 3):

@@ -47,7 +47,7 @@ static void heartbeat(pg_source *s, int64_t now)
 static pg_lsn awaited(const pg_source *s)
 {
     pg_lsn tip = atomic_load_explicit(&s->tip_wanted, memory_order_relaxed);
-    return s->snap.phase == PG_SNAP_REACH ? WB_MAX(tip, s->snap.point) : tip;
+    return s->snap.copy.phase == SQL_COPY_REACH ? WB_MAX(tip, s->snap.point) : tip;
 }
 
 /* `--until now` waits for a place in the log that an idle server may not have told us yet: ask. */

@@ -37,7 +37,7 @@ wb_code pg_batch_put(pg_source *s, wb_error *err)
 {
     if (s->batch && wb_batch_last_txn(s->batch)) {
         /* Rows to be read again are known before the changes that ask for it are out. */
-        wb_code code = WB_UNLIKELY(s->snap.changed) ? pg_snap_save(s, err) : WB_OK;
+        wb_code code = WB_UNLIKELY(s->snap.copy.changed) ? sql_copy_save(&s->snap.copy, err) : WB_OK;
         if (code == WB_OK) code = pg_reselect_batch(s, err);
         if (code != WB_OK) return code;
         wb_batch *b = s->batch;
@@ -61,7 +61,7 @@ wb_code pg_batch_for(pg_source *s, size_t need, wb_error *err)
     s->txn.in_batch = false;
     s->batch = wb_host_take(s->host, need);
     s->batch_room = WB_MAX(need, (size_t)BIG);
-    if (WB_UNLIKELY(s->snap.held && s->batch)) wb_batch_set_targets(s->batch, ~s->snap.held);
+    if (WB_UNLIKELY(s->snap.copy.held && s->batch)) wb_batch_set_targets(s->batch, ~s->snap.copy.held);
     return s->batch ? WB_OK : WB_AGAIN;
 }
 
@@ -170,7 +170,8 @@ static wb_code decode_row(pg_source *s, const char *p, size_t n, uint64_t place,
     }
     code = pg_decode(s->decoder, p, n, place, s->batch, &ev, err);
     if (code == WB_OK) s->txn.rows += ev.rows;
-    if (WB_UNLIKELY(s->snap.wanted) && code == WB_OK) code = pg_snap_mark(s, wb_batch_last_change(s->batch), err);
+    if (WB_UNLIKELY(s->snap.copy.wanted) && code == WB_OK)
+        code = sql_copy_mark(&s->snap.copy, wb_batch_last_change(s->batch), err);
     if (WB_LIKELY(!s->reselect || code != WB_OK)) return code;
     if (!pg_reselect_note(s)) return pg_nomem(err);
     return pg_reselect_due(s) ? pg_batch_put(s, err) : WB_OK;

@@ -304,27 +304,15 @@ static wb_code load_tables(pg_source *s, wb_error *err)
     return code;
 }
 
-/* Running targets that have not all of the last copy, by the number of its last turn. */
-static uint64_t who_lacks(const wb_resume *resume, const char *was)
-{
-    uint64_t lacks = 0;
-    bool running = strcmp(was, "running") == 0;
-    for (size_t i = 0; i < resume->nmembers; i++) {
-        const wb_member *m = &resume->members[i];
-        if (m->running && (running || pg_pos_seq(m->pos) < strtoull(was, NULL, 10))) lacks |= m->bit;
-    }
-    return lacks;
-}
-
 /* A copy that nothing follows must be of one snapshot: one that was interrupted begins again. */
 static wb_code snapshot_only(pg_source *s, const wb_resume *resume, wb_error *err)
 {
     pg_snap *n = &s->snap;
-    char was[16];
-    n->only = true;
-    wb_code code = sql_fact_get(s->host, "snapshot", was, sizeof was, err);
+    uint64_t lacks;
+    n->copy.only = true;
+    wb_code code = sql_copy_only_lacks(&n->copy, resume, &lacks, err);
     if (code != WB_OK) return code;
-    uint64_t lacks = who_lacks(resume, was) & ~s->fresh;
+    lacks &= ~s->fresh;
     if (!lacks && !s->fresh) return WB_OK; /* all targets have it: read says the end */
     if (!s->cat.nwanted) return wb_fail(err, WB_E_CONFIG, WB_NEVER, "No table of the database matches `tables`.");
     pg_pub pub, insert_pub; /* one that the user named has a say in rows and columns here, too */
@@ -332,11 +320,11 @@ static wb_code snapshot_only(pg_source *s, const wb_resume *resume, wb_error *er
     if (code != WB_OK) return code;
     for (size_t i = 0; s->names.pub_named && pub.exists && i < s->cat.n; i++)
         if (!s->cat.tables[i].published) s->cat.tables[i].wanted = false;
-    code = pg_snap_load(s, resume, true, err);
-    n->fresh = s->fresh;
-    n->redo = lacks;
-    if (code == WB_OK) code = sql_fact_put(s->host, "snapshot", "running", err);
-    if (code == WB_OK) code = pg_snap_plan_fresh(s, n->fresh | n->redo, err);
+    code = sql_copy_load(&n->copy, resume, true, err);
+    n->copy.fresh = s->fresh;
+    n->copy.redo = lacks;
+    if (code == WB_OK) code = sql_copy_only_begins(&n->copy, err);
+    if (code == WB_OK) code = pg_snap_plan_fresh(s, n->copy.fresh | n->copy.redo, err);
     if (code == WB_OK) code = pg_snap_describe(s, err);
     if (code == WB_OK) code = pg_snap_workers_open(s, "", err);
     return code == WB_OK ? pg_snap_begin_turns(s, err) : code;
@@ -400,7 +388,7 @@ static wb_code begin_with_slot(pg_source *s, const plan *p, wb_error *err)
     if (code == WB_OK) code = pg_ddl_begin(s, s->start, err);
     if (code == WB_OK && !p->snapshot) code = remember_shapes(s, err);
     if (code != WB_OK || !p->snapshot) return code;
-    n->fresh = s->fresh;
+    n->copy.fresh = s->fresh;
     code = pg_snap_plan_fresh(s, s->fresh, err);
     if (code == WB_OK) code = pg_snap_describe(s, err);
     if (code == WB_OK) code = pg_snap_workers_open(s, snapshot, err);
@@ -413,11 +401,11 @@ static wb_code begin_with_stream(pg_source *s, const plan *p, wb_error *err)
     pg_snap *n = &s->snap;
     wb_code code = WB_OK;
     if (p->snapshot) {
-        n->fresh = n->held = s->fresh;
+        n->copy.fresh = n->copy.held = s->fresh;
         code = pg_snap_plan_fresh(s, s->fresh, err);
     }
-    n->wanted = n->fresh || sql_ledger_lacks(&n->ledger, n->running);
-    return code == WB_OK && n->wanted ? log_end(s, &n->near, err) : code;
+    n->copy.wanted = n->copy.fresh || sql_ledger_lacks(&n->copy.ledger, n->copy.running);
+    return code == WB_OK && n->copy.wanted ? log_end(s, &n->near, err) : code;
 }
 
 static wb_code start(pg_source *s, const plan *p, const wb_resume *resume, wb_error *err)
@@ -425,13 +413,13 @@ static wb_code start(pg_source *s, const plan *p, const wb_resume *resume, wb_er
     /* A target without a position and without a snapshot begins where the slot does, so the stream does too. */
     bool from_slot = !p->pos || (s->fresh && !p->snapshot);
     s->start = from_slot ? p->slot.confirmed : p->pos;
-    wb_code code = pg_snap_load(s, resume, p->make_slot, err);
+    wb_code code = sql_copy_load(&s->snap.copy, resume, p->make_slot, err);
     if (code == WB_OK && !p->make_slot && !s->ddl.begun) code = pg_ddl_begin(s, s->start, err);
     if (code == WB_OK) code = p->make_slot ? begin_with_slot(s, p, err) : begin_with_stream(s, p, err);
     if (code == WB_OK && !s->tail) code = pg_snap_wishes(s, err);
     if (code != WB_OK) return code;
-    wb_host_copying(s->host, s->snap.wanted || s->snap.phase == PG_SNAP_TURNS);
-    if (s->snap.phase == PG_SNAP_TURNS) return WB_OK;
+    wb_host_copying(s->host, s->snap.copy.wanted || s->snap.copy.phase == SQL_COPY_TURNS);
+    if (s->snap.copy.phase == SQL_COPY_TURNS) return WB_OK;
     if (s->fresh && !p->snapshot) say_start(s, s->start);
     return pg_stream_start(s, s->start, err);
 }
@@ -476,6 +464,7 @@ wb_code pg_open(void *ctx, wb_host *h, const wb_resume *resume, wb_error *err)
     pg_close(s);
     s->host = h;
     s->fresh = resume->fresh;
+    pg_snap_begin(s);
     wb_arena_init(&s->arena, 4 * 1024, 0);
     if (s->tail) {
         (void)snprintf(s->tail_name, sizeof s->tail_name, "walbrook_tail_%d_%llx", (int)getpid(),

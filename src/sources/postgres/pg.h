@@ -412,19 +412,12 @@ void pg_enter_txn(pg_source *s);                           /* the open transacti
 wb_code pg_batch_put(pg_source *s, wb_error *err) WB_MUST; /* if it holds anything; then says idle */
 bool pg_in_flight(const pg_source *s);
 wb_str pg_database_of(const pg_source *s, wb_batch *b); /* its name, in the batch */
-/* snap_open.c */
-wb_code pg_snap_load(pg_source *s, const wb_resume *r, bool anew,
-                     wb_error *err) WB_MUST;               /* anew: forget what is there */
-wb_code pg_snap_save(pg_source *s, wb_error *err) WB_MUST; /* the plan */
-wb_code pg_snap_note(pg_source *s, wb_error *err) WB_MUST; /* the turn */
-wb_code pg_snap_settled(pg_source *s, wb_pos pos, wb_error *err) WB_MUST;
 /* snap_plan.c */
 bool pg_snap_copies(const pg_source *s, const pg_table *t);
 wb_code pg_snap_plan(pg_source *s, pg_table *const *list, size_t n, uint64_t targets, uint32_t flags,
                      wb_error *err) WB_MUST;
 wb_code pg_snap_plan_fresh(pg_source *s, uint64_t fresh, wb_error *err) WB_MUST;
 wb_code pg_snap_describe(pg_source *s, wb_error *err) WB_MUST; /* as they are now; jobs that do not fit are made anew */
-void pg_snap_undescribe(pg_source *s);
 /* snap_seam.c */
 wb_code pg_snap_tend(pg_source *s, wb_error *err) WB_MUST; /* between reads of the stream */
 bool pg_snap_rests(const pg_source *s);
@@ -434,14 +427,10 @@ bool pg_snap_reached(const pg_source *s);
 /* snap_work.c; snapshot "": one of our own, n->point is set */
 wb_code pg_snap_workers_open(pg_source *s, const char *snapshot, wb_error *err) WB_MUST;
 void pg_snap_workers_close(pg_source *s);
-wb_code pg_worker_start(pg_source *s, pg_worker *w, sql_job *j, size_t chunk, wb_error *err) WB_MUST;
-wb_code pg_worker_read(pg_worker *w, bool *dry, wb_error *err) WB_MUST;
-/* snap_turn.c */
+void pg_snap_begin(pg_source *s); /* of a session, before all else */
 wb_code pg_snap_begin_turns(pg_source *s, wb_error *err) WB_MUST;
-wb_code pg_snap_turns(pg_source *s, int ms, wb_error *err) WB_MUST; /* WB_END: this round is handed over */
-wb_code pg_snap_over(pg_source *s, wb_error *err) WB_MUST;
-/* snap_mark.c: changes of tables whose copy goes on */
-wb_code pg_snap_mark(pg_source *s, wb_change *c, wb_error *err) WB_MUST;
+wb_code pg_snap_turns(pg_source *s, int ms, wb_error *err) WB_MUST; /* then the stream begins, or goes on */
+void pg_snap_close(pg_source *s);
 /* snap_ask.c */
 wb_code pg_ask(void *ctx, wb_host *h, const char *what, const char *table, wb_error *err);
 wb_code pg_reload(void *ctx, const void *fresh, wb_error *err);
@@ -449,7 +438,6 @@ wb_code pg_snap_wishes(pg_source *s, wb_error *err) WB_MUST; /* those in the sta
 wb_code pg_snap_heed(pg_source *s, wb_error *err) WB_MUST;   /* when n->asked: the catalog again, and the wishes */
 /* Tables of s->cat shall join the publication and be copied, in turns with the stream: soon, and after a crash too. */
 wb_code pg_snap_add(pg_source *s, pg_table *const *list, size_t n, wb_error *err) WB_MUST;
-void pg_snap_close(pg_source *s);
 /* open.c */
 wb_code pg_open(void *ctx, wb_host *h, const wb_resume *resume, wb_error *err);
 void pg_close(void *ctx);

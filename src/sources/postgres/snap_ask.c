@@ -1,18 +1,6 @@
-/* snap_ask.c: tables that join a running pipeline, and tables that are read again. A wish is in the state
- * ("copy/ask/WHAT/SCHEMA.TABLE") until the plan has it, so that nothing is forgotten between the publication and the
- * copy. Wishes come from the command line (pg_ask, another process), from HUP, and from whoever sees a new table.
- * Source thread, except pg_ask. */
+/* snap_ask.c: tables that join a running pipeline, and tables that are read again: what of it is PostgreSQL's; the
+ * wishes in the state are sources/sql/copy_ask.c. Source thread, except pg_ask. */
 #include "pg.h"
-
-#include <stdio.h>
-
-enum { WISH = 2 * PG_NAME + 40 };
-static const char wishes_prefix[] = "copy/ask/", add_word[] = "add-table", resync_word[] = "resync";
-
-static void wish_key(const char *what, const pg_table *t, char key[WISH])
-{
-    (void)snprintf(key, WISH, "%s%s/%u", wishes_prefix, what, t->oid);
-}
 
 /* ---------------------------------------------------------------- asked from outside */
 
@@ -43,7 +31,7 @@ static wb_code judge_wish(const char *what, const char *name, const pg_catalog *
         wb_hint(err, partition ? "Name the root." : "Change `tables` in the pipeline file first.");
         return WB_E_CONFIG;
     }
-    if (strcmp(what, resync_word) == 0 && !t->published) {
+    if (sql_wish_is_resync(what) && !t->published) {
         wb_fail(err, WB_E_CONFIG, WB_NEVER, "%s is not in the publication: nothing of it has been copied.", name);
         wb_hint(err, "`walbrook add-table` makes it join.");
         return WB_E_CONFIG;
@@ -77,11 +65,7 @@ wb_code pg_ask(void *ctx, wb_host *h, const char *what, const char *table, wb_er
     if (code == WB_OK) code = pg_pub_look(&l, &names, &cat, &pub, &insert_pub, err);
     pg_table *t = code == WB_OK ? find_named(&cat, table) : NULL;
     if (code == WB_OK) code = judge_wish(what, table, &cat, t, err);
-    if (code == WB_OK) {
-        char key[WISH];
-        wish_key(what, t, key);
-        code = wb_host_state_put(h, key, wb_str_of(table), err);
-    }
+    if (code == WB_OK) code = sql_wish(h, what, t->oid, table, err);
     pg_catalog_free(&cat);
     pg_link_close(&l);
     wb_arena_fini(&a);
@@ -91,111 +75,70 @@ wb_code pg_ask(void *ctx, wb_host *h, const char *what, const char *table, wb_er
 
 /* ---------------------------------------------------------------- the wishes in the state */
 
-typedef struct wishes {
-    pg_table **add, **resync;
-    char (*keys)[WISH];
-    size_t nadd, nresync, nkeys, cap;
-    pg_source *s;
-    bool failed;
-} wishes;
+typedef struct chosen { /* of tables, ordered */
+    pg_table **tables;
+    size_t n;
+} chosen;
 
-static void take_wish(void *arg, const char *key, wb_str value)
+/* Those that have gone meanwhile are left out. */
+static wb_code find_all(const pg_source *s, const uint64_t *oids, size_t n, chosen *out, wb_error *err)
 {
-    wishes *w = arg;
-    WB_UNUSED(value);
-    if (w->nkeys == w->cap) {
-        size_t cap = w->cap ? w->cap * 2 : 16;
-        char(*keys)[WISH] = realloc(w->keys, cap * sizeof *keys);
-        if (keys) w->keys = keys;
-        pg_table **add = realloc(w->add, cap * sizeof(pg_table *));
-        if (add) w->add = add;
-        pg_table **resync = realloc(w->resync, cap * sizeof(pg_table *));
-        if (resync) w->resync = resync;
-        if (!keys || !add || !resync) {
-            w->failed = true;
-            return;
-        }
-        w->cap = cap;
+    *out = (chosen){.tables = calloc(n + 1, sizeof(pg_table *))};
+    if (!out->tables) return pg_nomem(err);
+    for (size_t i = 0; i < n; i++) {
+        pg_table *t = pg_catalog_find(&s->cat, (uint32_t)oids[i]);
+        if (t && t->wanted) out->tables[out->n++] = t;
     }
-    (void)snprintf(w->keys[w->nkeys++], WISH, "%s", key);
-    const char *oid = strrchr(key, '/');
-    pg_table *t = pg_catalog_find(&w->s->cat, oid ? (uint32_t)strtoul(oid + 1, NULL, 10) : 0);
-    if (!t || !t->wanted) return; /* it has gone meanwhile */
-    if (strstr(key, resync_word))
-        w->resync[w->nresync++] = t;
-    else
-        w->add[w->nadd++] = t;
-}
-
-static int by_oid(const void *a, const void *b)
-{
-    uint32_t x = (*(pg_table *const *)a)->oid, y = (*(pg_table *const *)b)->oid;
-    return (x > y) - (x < y);
-}
-
-static uint64_t everybody(const pg_source *s)
-{
-    uint64_t all = 0;
-    for (size_t i = 0; i < SQL_MEMBERS; i++)
-        if (s->snap.names.of[i]) all |= (uint64_t)1 << i;
-    return all;
+    return WB_OK;
 }
 
 /* Their rows of before go: the copy begins with emptying the table. */
-static wb_code copy_again(pg_source *s, pg_table **list, size_t n, wb_error *err)
+static wb_code copy_again(pg_source *s, const chosen *l, wb_error *err)
 {
-    if (!n || s->snapshot_mode == PG_SNAP_NEVER) return WB_OK;
-    qsort(list, n, sizeof(pg_table *), by_oid);
-    for (size_t i = 0; i < n; i++)
-        wb_host_log(s->host, WB_LOG_INFO, "%s.%s will be copied, in turns with the stream", list[i]->schema.ptr,
-                    list[i]->name.ptr);
-    wb_code code = pg_snap_plan(s, list, n, everybody(s), PG_COPY_TRUNCATE | PG_COPY_LONE, err);
-    s->snap.wanted = code == WB_OK;
+    if (!l->n || s->snapshot_mode == PG_SNAP_NEVER) return WB_OK;
+    for (size_t i = 0; i < l->n; i++)
+        wb_host_log(s->host, WB_LOG_INFO, "%s.%s will be copied, in turns with the stream", l->tables[i]->schema.ptr,
+                    l->tables[i]->name.ptr);
+    wb_code code =
+        pg_snap_plan(s, l->tables, l->n, sql_copy_everybody(&s->snap.copy), PG_COPY_TRUNCATE | PG_COPY_LONE, err);
+    s->snap.copy.wanted = code == WB_OK;
     if (code == WB_OK) wb_host_copying(s->host, true);
     return code;
 }
 
-static wb_code forget_wishes(pg_source *s, const wishes *w, wb_error *err)
-{
-    wb_kv *kv = calloc(w->nkeys + 1, sizeof *kv);
-    if (!kv) return pg_nomem(err);
-    for (size_t i = 0; i < w->nkeys; i++) kv[i].key = w->keys[i];
-    wb_code code = wb_host_state_put_all(s->host, kv, w->nkeys, err);
-    free(kv);
-    return code;
-}
-
 /* What the server refuses hurts only the tables that wanted to join. */
-static wb_code join(pg_source *s, wishes *w, bool *second, wb_error *err)
+static wb_code join(pg_source *s, chosen *add, bool *second, wb_error *err)
 {
     wb_error mine;
     wb_error_reset(&mine);
-    wb_code code = pg_pub_join(s, &s->side, w->add, w->nadd, second, &mine);
+    wb_code code = pg_pub_join(s, &s->side, add->tables, add->n, second, &mine);
     if (code != WB_OK && (pg_link_dead(&s->side) || code == WB_E_STOPPED || code == WB_E_NOMEM)) {
         *err = mine;
         return code;
     }
     if (code != WB_OK) wb_host_log(s->host, WB_LOG_WARN, "%s", mine.message);
     size_t n = 0;
-    for (size_t i = 0; i < w->nadd; i++)
-        if (w->add[i]->published) w->add[n++] = w->add[i];
-    w->nadd = n;
+    for (size_t i = 0; i < add->n; i++)
+        if (add->tables[i]->published) add->tables[n++] = add->tables[i];
+    add->n = n;
     return WB_OK;
 }
 
 wb_code pg_snap_wishes(pg_source *s, wb_error *err)
 {
-    wishes w = {.s = s};
+    sql_wishes w;
+    chosen add = {.n = 0}, resync = {.n = 0};
     bool second = false;
-    wb_code code = wb_host_state_list(s->host, wishes_prefix, take_wish, &w, err);
-    if (code == WB_OK && w.failed) code = pg_nomem(err);
-    if (code == WB_OK && w.nadd) code = join(s, &w, &second, err);
-    if (code == WB_OK) code = copy_again(s, w.add, w.nadd, err);
-    if (code == WB_OK) code = copy_again(s, w.resync, w.nresync, err);
-    if (code == WB_OK && w.nkeys) code = forget_wishes(s, &w, err);
-    free(w.keys);
-    free(w.add);
-    free(w.resync);
+    wb_code code = sql_wishes_read(s->host, &w, NULL, err);
+    if (code == WB_OK) code = find_all(s, w.add, w.nadd, &add, err);
+    if (code == WB_OK) code = find_all(s, w.resync, w.nresync, &resync, err);
+    if (code == WB_OK && add.n) code = join(s, &add, &second, err);
+    if (code == WB_OK) code = copy_again(s, &add, err);
+    if (code == WB_OK) code = copy_again(s, &resync, err);
+    if (code == WB_OK) code = sql_wishes_forget(s->host, &w, err);
+    sql_wishes_free(&w);
+    free(add.tables);
+    free(resync.tables);
     if (code == WB_OK && second)
         code =
             wb_fail(err, WB_E_SERVER, WB_RECONNECT,
@@ -203,19 +146,12 @@ wb_code pg_snap_wishes(pg_source *s, wb_error *err)
     return code;
 }
 
-wb_code pg_snap_add(pg_source *s, pg_table *const *list, size_t n, wb_error *err)
+wb_code pg_snap_add(pg_source *s, pg_table *const *tables, size_t n, wb_error *err)
 {
-    wb_kv *kv = calloc(n + 1, sizeof *kv);
-    char(*keys)[WISH] = calloc(n + 1, sizeof *keys);
-    wb_code code = kv && keys ? WB_OK : pg_nomem(err);
-    for (size_t i = 0; i < n && code == WB_OK; i++) {
-        wish_key(add_word, list[i], keys[i]);
-        kv[i] = (wb_kv){keys[i], WB_STR("new")};
-    }
-    if (code == WB_OK && n) code = wb_host_state_put_all(s->host, kv, n, err);
-    free(kv);
-    free(keys);
-    s->snap.asked = code == WB_OK && n;
+    uint64_t *oids = calloc(n + 1, sizeof *oids);
+    for (size_t i = 0; oids && i < n; i++) oids[i] = tables[i]->oid;
+    wb_code code = oids ? sql_wish_new(&s->snap.copy, oids, n, err) : pg_nomem(err);
+    free(oids);
     return code;
 }
 
@@ -245,27 +181,22 @@ static wb_code add_unpublished(pg_source *s, wb_error *err)
     return code;
 }
 
-static void see_wish(void *arg, const char *key, wb_str value)
-{
-    bool *wished = arg;
-    WB_UNUSED(key);
-    if (!wb_str_eq(value, WB_STR("new"))) *wished = true;
-}
-
 /* Between rounds of copying, when it was asked for: the catalog again, then what is wished. A HUP that brings a wish of
  * `add-table` or `resync` is about that table; without one, all tables that match join. */
 wb_code pg_snap_heed(pg_source *s, wb_error *err)
 {
     pg_catalog cat = {0};
-    bool reload = s->snap.reload, wished = false;
-    s->snap.asked = s->snap.reload = false;
-    wb_code code = wb_host_state_list(s->host, wishes_prefix, see_wish, &wished, err);
+    bool reload = s->snap.copy.reload, wished = false;
+    s->snap.copy.asked = s->snap.copy.reload = false;
+    sql_wishes w;
+    wb_code code = sql_wishes_read(s->host, &w, &wished, err);
+    sql_wishes_free(&w);
     if (wished) reload = false;
     if (code == WB_OK) code = pg_side(s, err);
     if (code == WB_OK) code = look_again(s, &cat, err);
     pg_catalog_free(&cat);
     if (code == WB_OK && reload) code = add_unpublished(s, err);
-    s->snap.asked = false;
+    s->snap.copy.asked = false;
     return code == WB_OK ? pg_snap_wishes(s, err) : code;
 }
 
@@ -283,6 +214,6 @@ wb_code pg_reload(void *ctx, const void *fresh, wb_error *err)
         if (code != WB_OK) return code;
         s->patterns = patterns;
     }
-    s->snap.asked = s->snap.reload = true;
+    s->snap.copy.asked = s->snap.copy.reload = true;
     return WB_OK;
 }

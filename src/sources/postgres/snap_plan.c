@@ -5,7 +5,6 @@
 
 #include <stdio.h>
 
-#include "base/node.h"
 #include "base/options.h"
 
 enum { PAGE = 8192, SAMPLE_PAGES = 30, CHUNKS_MAX = 2000, SCATTERED = 8 };
@@ -13,7 +12,7 @@ enum { PAGE = 8192, SAMPLE_PAGES = 30, CHUNKS_MAX = 2000, SCATTERED = 8 };
 /* What is copied: wanted and published. Of a partitioned table that travels by its partitions, those. */
 bool pg_snap_copies(const pg_source *s, const pg_table *t)
 {
-    if (s->snap.only) return t->wanted;
+    if (s->snap.copy.only) return t->wanted;
     return t->published && pg_catalog_covers(&s->cat, t);
 }
 
@@ -99,7 +98,7 @@ static wb_code add_chunk(pg_source *s, sql_job *j, sql_chunk_kind kind, const wb
 {
     wb_str from = low ? (wb_str){low->p, low->len} : (wb_str){NULL, 0};
     wb_str to = high ? (wb_str){high->p, high->len} : (wb_str){NULL, 0};
-    if ((low && low->failed) || (high && high->failed) || !sql_job_add(&s->snap.ledger, j, kind, from, to))
+    if ((low && low->failed) || (high && high->failed) || !sql_job_add(&s->snap.copy.ledger, j, kind, from, to))
         return pg_nomem(err);
     return WB_OK;
 }
@@ -178,7 +177,7 @@ static wb_code plan_table(pg_source *s, const pg_table *t, const pg_shape *sh, c
     wb_out key = {0};
     put_key(&key, sh);
     bool keyed = key.len > 0;
-    sql_job *j = key.failed ? NULL : sql_ledger_plan(&s->snap.ledger, t->oid, (wb_str){key.p, key.len}, targets);
+    sql_job *j = key.failed ? NULL : sql_ledger_plan(&s->snap.copy.ledger, t->oid, (wb_str){key.p, key.len}, targets);
     wb_out_fini(&key);
     if (!j) return pg_nomem(err);
     j->flags = (keyed ? SQL_JOB_KEYED : 0u) | (flags & PG_COPY_LONE ? SQL_JOB_LONE : 0u);
@@ -214,8 +213,8 @@ wb_code pg_snap_plan(pg_source *s, pg_table *const *list, size_t n, uint64_t tar
     }
     wb_out_fini(&oids);
     wb_arena_fini(&a);
-    s->snap.changed = true;
-    return code == WB_OK ? pg_snap_save(s, err) : code;
+    s->snap.copy.changed = true;
+    return code == WB_OK ? sql_copy_save(&s->snap.copy, err) : code;
 }
 
 /* Targets that have nothing get every table: into the jobs that are there, and new ones. */
@@ -227,7 +226,7 @@ wb_code pg_snap_plan_fresh(pg_source *s, uint64_t fresh, wb_error *err)
     for (size_t i = 0; i < s->cat.n; i++) {
         pg_table *t = &s->cat.tables[i];
         if (!pg_snap_copies(s, t)) continue;
-        sql_job *j = sql_ledger_find(&s->snap.ledger, t->oid);
+        sql_job *j = sql_ledger_find(&s->snap.copy.ledger, t->oid);
         if (j)
             j->targets |= fresh;
         else
@@ -240,31 +239,21 @@ wb_code pg_snap_plan_fresh(pg_source *s, uint64_t fresh, wb_error *err)
 
 /* ---------------------------------------------------------------- how a table is read, in this session */
 
-static const wb_node *for_table(const wb_node *map, const pg_table *t)
-{
-    char name[2 * PG_NAME + 2];
-    (void)snprintf(name, sizeof name, "%s.%s", t->schema.ptr, t->name.ptr);
-    return map ? wb_node_get(map, name) : NULL;
-}
-
+/* Without its key a row is nobody's. */
 static bool is_chosen(const wb_node *columns, const pg_column *c)
 {
-    if (!columns || c->key) return true; /* without its key a row is nobody's */
-    if (columns->kind == WB_NODE_SCALAR) return wb_str_eq(c->name, wb_str_of(columns->text));
-    for (size_t i = 0; i < columns->n && columns->kind == WB_NODE_LIST; i++)
-        if (columns->items[i]->text && wb_str_eq(c->name, wb_str_of(columns->items[i]->text))) return true;
-    return false;
+    return c->key || sql_copy_chosen(columns, c->name);
 }
 
 /* The columns that `snapshot_columns` leaves, in `read`: the rest of a row is absent. */
-static wb_code narrow(pg_source *s, pg_copy_table *ct, const pg_table *t, const pg_shape *sh, pg_shape *read,
+static wb_code narrow(pg_source *s, sql_copy_table *ct, const pg_table *t, const pg_shape *sh, pg_shape *read,
                       wb_error *err)
 {
-    const wb_node *columns = for_table(s->snapshot_columns, t);
+    const wb_node *columns = sql_copy_option(s->snapshot_columns, t->schema, t->name);
     *read = *sh;
     if (!columns) return WB_OK;
-    ct->map = wb_arena_zalloc(&s->snap.arena, (sh->ncols + 1) * sizeof *ct->map);
-    read->cols = wb_arena_zalloc(&s->snap.arena, (sh->ncols + 1) * sizeof *read->cols);
+    ct->map = wb_arena_zalloc(&s->snap.copy.arena, (sh->ncols + 1) * sizeof *ct->map);
+    read->cols = wb_arena_zalloc(&s->snap.copy.arena, (sh->ncols + 1) * sizeof *read->cols);
     if (!ct->map || !read->cols) return pg_nomem(err);
     read->ncols = 0;
     for (size_t i = 0; i < sh->ncols; i++) {
@@ -277,32 +266,14 @@ static wb_code narrow(pg_source *s, pg_copy_table *ct, const pg_table *t, const 
     return ct->narrow ? WB_OK : pg_nomem(err);
 }
 
-static const char *conditions(pg_source *s, const pg_table *t)
-{
-    const wb_node *own = for_table(s->snapshot_where, t);
-    const char *where = own && own->kind == WB_NODE_SCALAR ? own->text : NULL;
-    if (where && t->filter) return wb_arena_printf(&s->snap.arena, "(%s) AND (%s)", t->filter, where);
-    if (where) return wb_arena_printf(&s->snap.arena, "(%s)", where);
-    return t->filter ? wb_arena_printf(&s->snap.arena, "(%s)", t->filter) : NULL;
-}
-
-static const char *kept_text(pg_source *s, wb_out *o)
-{
-    const char *z = wb_out_cstr(o);
-    const char *kept = z ? wb_arena_strdup(&s->snap.arena, z) : NULL;
-    if (!z) s->snap.arena.failed = true;
-    wb_out_fini(o);
-    return kept;
-}
-
-static void keep_key(pg_source *s, pg_copy_table *ct, const pg_shape *sh)
+static void keep_key(pg_source *s, sql_copy_table *ct, const pg_shape *sh)
 {
     const pg_column *c;
     while ((c = key_column(sh, ct->nkey + 1))) ct->nkey++;
-    ct->key = wb_arena_zalloc(&s->snap.arena, (ct->nkey + 1) * sizeof *ct->key);
+    ct->key = wb_arena_zalloc(&s->snap.copy.arena, (ct->nkey + 1) * sizeof *ct->key);
     for (size_t k = 0; k < ct->nkey && ct->key; k++) {
         c = key_column(sh, k + 1);
-        ct->key[k] = (wb_str){wb_arena_strndup(&s->snap.arena, c->name.ptr, c->name.len), c->name.len};
+        ct->key[k] = (wb_str){wb_arena_strndup(&s->snap.copy.arena, c->name.ptr, c->name.len), c->name.len};
     }
     if (!ct->nkey && ct->key) {
         ct->key[0] = WB_STR("ctid");
@@ -312,7 +283,7 @@ static void keep_key(pg_source *s, pg_copy_table *ct, const pg_shape *sh)
 
 static wb_code describe(pg_source *s, sql_job *j, const pg_table *t, pg_shape *sh, wb_error *err)
 {
-    pg_copy_table *ct = wb_arena_zalloc(&s->snap.arena, sizeof *ct);
+    sql_copy_table *ct = wb_arena_zalloc(&s->snap.copy.arena, sizeof *ct);
     if (!ct) return pg_nomem(err);
     uint32_t flags = t->usable ? 0 : WB_TABLE_INSERT_ONLY;
     j->own = ct;
@@ -332,10 +303,10 @@ static wb_code describe(pg_source *s, sql_job *j, const pg_table *t, pg_shape *s
     }
     wb_out_z(&sql, t->kind == 'p' ? " FROM " : " FROM ONLY ");
     put_name(&sql, t);
-    ct->select = kept_text(s, &sql);
-    ct->name = kept_text(s, &name);
-    ct->where = conditions(s, t);
-    return s->snap.arena.failed ? pg_nomem(err) : WB_OK;
+    ct->select = sql_copy_keep(&s->snap.copy, &sql);
+    ct->name = sql_copy_keep(&s->snap.copy, &name);
+    ct->where = sql_copy_where(&s->snap.copy, s->snapshot_where, t->schema, t->name, t->filter);
+    return s->snap.copy.arena.failed ? pg_nomem(err) : WB_OK;
 }
 
 /* Jobs against the tables as they are now: one that is gone needs no copy, one with another key another plan. */
@@ -345,7 +316,7 @@ static wb_code fit_job(pg_source *s, sql_job *j, pg_shape *sh, pg_table **again,
     wb_out key = {0};
     put_key(&key, sh);
     bool same = wb_str_eq(j->key, (wb_str){key.p, key.len});
-    if (key.failed) s->snap.arena.failed = true;
+    if (key.failed) s->snap.copy.arena.failed = true;
     wb_out_fini(&key);
     if (!same) again[(*nagain)++] = t;
     return describe(s, j, t, sh, err);
@@ -355,7 +326,7 @@ static wb_code plan_again(pg_source *s, pg_table **again, size_t n, wb_error *er
 {
     wb_code code = WB_OK;
     for (size_t i = 0; i < n && code == WB_OK; i++) {
-        sql_job *j = sql_ledger_find(&s->snap.ledger, again[i]->oid);
+        sql_job *j = sql_ledger_find(&s->snap.copy.ledger, again[i]->oid);
         void *own = j->own;
         wb_host_log(s->host, WB_LOG_INFO, "the key of %s.%s has changed: its copy begins again", again[i]->schema.ptr,
                     again[i]->name.ptr);
@@ -363,18 +334,6 @@ static wb_code plan_again(pg_source *s, pg_table **again, size_t n, wb_error *er
         j->own = own;
     }
     return code;
-}
-
-void pg_snap_undescribe(pg_source *s)
-{
-    s->snap.telling = NULL;
-    for (size_t i = 0; i < s->snap.ledger.n; i++) {
-        pg_copy_table *ct = s->snap.ledger.jobs[i]->own;
-        if (!ct) continue;
-        wb_table_unref((wb_table *)(uintptr_t)ct->table);
-        wb_table_unref((wb_table *)(uintptr_t)ct->narrow);
-        s->snap.ledger.jobs[i]->own = NULL;
-    }
 }
 
 static wb_code describe_all(pg_source *s, pg_table **list, size_t n, wb_arena *a, wb_error *err)
@@ -387,10 +346,10 @@ static wb_code describe_all(pg_source *s, pg_table **list, size_t n, wb_arena *a
     const char *text = wb_out_cstr(&oids);
     wb_code code = text && again ? pg_shapes_load(&s->side, text, a, &shapes, &nshapes, err) : pg_nomem(err);
     for (size_t i = 0; i < nshapes && code == WB_OK; i++)
-        code = fit_job(s, sql_ledger_find(&s->snap.ledger, shapes[i].oid), &shapes[i], again, &nagain, err);
+        code = fit_job(s, sql_ledger_find(&s->snap.copy.ledger, shapes[i].oid), &shapes[i], again, &nagain, err);
     size_t first = 0; /* those of the first copy; a table that joins the stream is told of where it joins */
     for (size_t i = 0; i < nshapes && code == WB_OK; i++)
-        if (!(sql_ledger_find(&s->snap.ledger, shapes[i].oid)->flags & SQL_JOB_LONE)) shapes[first++] = shapes[i];
+        if (!(sql_ledger_find(&s->snap.copy.ledger, shapes[i].oid)->flags & SQL_JOB_LONE)) shapes[first++] = shapes[i];
     if (code == WB_OK) code = pg_shapes_remember(s, shapes, first, err); /* narrowed, as they travel */
     if (code == WB_OK) code = plan_again(s, again, nagain, err);
     free(again);
@@ -400,34 +359,34 @@ static wb_code describe_all(pg_source *s, pg_table **list, size_t n, wb_arena *a
 
 wb_code pg_snap_describe(pg_source *s, wb_error *err)
 {
-    sql_ledger *l = &s->snap.ledger;
+    sql_ledger *l = &s->snap.copy.ledger;
     pg_table **list = calloc(l->n + 1, sizeof(pg_table *));
     wb_arena a;
     size_t n = 0;
     if (!list) return pg_nomem(err);
-    pg_snap_undescribe(s);
-    wb_arena_reset(&s->snap.arena);
+    sql_copy_undescribe(&s->snap.copy);
+    wb_arena_reset(&s->snap.copy.arena);
     for (size_t i = l->n; i-- > 0;) {
         pg_table *t = pg_catalog_find(&s->cat, (uint32_t)l->jobs[i]->table);
         if (t && pg_snap_copies(s, t)) continue;
         sql_ledger_remove(l, l->jobs[i]->table);
-        s->snap.changed = true;
+        s->snap.copy.changed = true;
     }
-    s->snap.total = 0;
+    s->snap.copy.total = 0;
     for (size_t i = 0; i < l->n; i++) {
-        if (!sql_job_lacks(l->jobs[i], s->snap.running)) continue;
+        if (!sql_job_lacks(l->jobs[i], s->snap.copy.running)) continue;
         list[n++] = pg_catalog_find(&s->cat, (uint32_t)l->jobs[i]->table);
-        if (l->jobs[i]->rows > 0) s->snap.total += l->jobs[i]->rows;
+        if (l->jobs[i]->rows > 0) s->snap.copy.total += l->jobs[i]->rows;
     }
     wb_arena_init(&a, 16 * 1024, 0);
     wb_code code = describe_all(s, list, n, &a, err);
     for (size_t i = l->n; i-- > 0 && code == WB_OK;) { /* dropped since the catalog was read */
-        if (l->jobs[i]->own || !sql_job_lacks(l->jobs[i], s->snap.running)) continue;
+        if (l->jobs[i]->own || !sql_job_lacks(l->jobs[i], s->snap.copy.running)) continue;
         sql_ledger_remove(l, l->jobs[i]->table);
-        s->snap.changed = true;
+        s->snap.copy.changed = true;
     }
     wb_arena_fini(&a);
     free(list);
-    if (code == WB_OK && s->snap.changed) code = pg_snap_save(s, err);
+    if (code == WB_OK && s->snap.copy.changed) code = sql_copy_save(&s->snap.copy, err);
     return code;
 }

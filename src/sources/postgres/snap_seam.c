@@ -21,7 +21,7 @@ static wb_code later(pg_source *s, wb_error *why, wb_error *err)
     pg_snap *n = &s->snap;
     pg_link_close(&n->maker);
     pg_snap_workers_close(s);
-    n->phase = PG_SNAP_OFF;
+    n->copy.phase = SQL_COPY_OFF;
     n->retry_us = wb_mono_us() + RETRY_US;
     if (why->code == WB_E_STOPPED || why->next == WB_NEVER) {
         *err = *why;
@@ -40,7 +40,7 @@ static wb_code begin(pg_source *s, wb_error *err)
     char name[PG_NAME];
     wb_code code = pg_side(s, err);
     if (code == WB_OK) code = pg_snap_describe(s, err);
-    if (code != WB_OK || !sql_ledger_lacks(&n->ledger, n->running)) return code;
+    if (code != WB_OK || !sql_ledger_lacks(&n->copy.ledger, n->copy.running)) return code;
     (void)snprintf(name, sizeof name, "walbrook_copy_%d_%llx", (int)getpid(),
                    (unsigned long long)wb_now_us() & 0xffffffffffu);
     code = pg_link_open(&n->maker, s, s->host, PG_REPLICATION, err);
@@ -52,7 +52,7 @@ static wb_code begin(pg_source *s, wb_error *err)
     wb_out_fini(&sql);
     if (!sent) return pg_fail_result(&n->maker, NULL, "for a snapshot", err);
     code = pg_batch_put(s, err);
-    n->phase = PG_SNAP_MAKING;
+    n->copy.phase = SQL_COPY_MAKING;
     n->making_us = wb_mono_us();
     n->pause_us = n->pause_us ? WB_MIN(2 * n->pause_us, (int64_t)PAUSE_MAX_US) : PAUSE_US;
     n->paused_until = n->making_us + n->pause_us;
@@ -82,7 +82,7 @@ static wb_code poll_maker(pg_source *s, wb_error *err)
     wb_code code = take(s, snapshot, err);
     if (code == WB_OK && n->last >= n->point) { /* the stream went on meanwhile */
         pg_link_close(&n->maker);
-        n->phase = PG_SNAP_OFF;
+        n->copy.phase = SQL_COPY_OFF;
         return WB_OK;
     }
     n->pause_us = 0;
@@ -93,7 +93,7 @@ static wb_code poll_maker(pg_source *s, wb_error *err)
     char at[PG_LSN_TEXT];
     wb_host_log(s->host, WB_LOG_DEBUG, "has a snapshot as of %s; the stream goes there first",
                 pg_lsn_text(n->point, at));
-    n->phase = PG_SNAP_REACH;
+    n->copy.phase = SQL_COPY_REACH;
     return WB_OK;
 }
 
@@ -102,18 +102,18 @@ wb_code pg_snap_tend(pg_source *s, wb_error *err)
     pg_snap *n = &s->snap;
     wb_error why;
     wb_error_reset(&why);
-    if (n->phase == PG_SNAP_OFF) {
-        if (!n->wanted || wb_mono_us() < n->retry_us || !is_near(s)) return WB_OK;
-        n->wanted = sql_ledger_lacks(&n->ledger, n->running);
-        return n->wanted && begin(s, &why) != WB_OK ? later(s, &why, err) : WB_OK;
+    if (n->copy.phase == SQL_COPY_OFF) {
+        if (!n->copy.wanted || wb_mono_us() < n->retry_us || !is_near(s)) return WB_OK;
+        n->copy.wanted = sql_ledger_lacks(&n->copy.ledger, n->copy.running);
+        return n->copy.wanted && begin(s, &why) != WB_OK ? later(s, &why, err) : WB_OK;
     }
-    if (n->phase == PG_SNAP_MAKING) return poll_maker(s, &why) != WB_OK ? later(s, &why, err) : WB_OK;
+    if (n->copy.phase == SQL_COPY_MAKING) return poll_maker(s, &why) != WB_OK ? later(s, &why, err) : WB_OK;
     return WB_OK;
 }
 
 bool pg_snap_rests(const pg_source *s)
 {
-    return s->snap.phase == PG_SNAP_MAKING && wb_mono_us() < s->snap.paused_until;
+    return s->snap.copy.phase == SQL_COPY_MAKING && wb_mono_us() < s->snap.paused_until;
 }
 
 /* The stream rests: until the server answers, for at most about `ms`. */
@@ -138,7 +138,7 @@ static uint64_t be64(const char *p)
 bool pg_snap_stops(const pg_source *s, const char *p, size_t n)
 {
     pg_frame f;
-    if (s->snap.phase != PG_SNAP_REACH || s->txn.active || s->replay) return false;
+    if (s->snap.copy.phase != SQL_COPY_REACH || s->txn.active || s->replay) return false;
     if (pg_frame_parse(p, n, &f, NULL) != WB_OK || f.kind != 'w') return false;
     const char *body = (const char *)f.body;
     if (f.len >= 9 && body[0] == 'B') return be64(body + 1) >= s->snap.point;
@@ -148,5 +148,5 @@ bool pg_snap_stops(const pg_source *s, const char *p, size_t n)
 
 bool pg_snap_reached(const pg_source *s)
 {
-    return s->snap.phase == PG_SNAP_REACH && !s->txn.active && !s->replay && s->snap.passed >= s->snap.point;
+    return s->snap.copy.phase == SQL_COPY_REACH && !s->txn.active && !s->replay && s->snap.passed >= s->snap.point;
 }

@@ -25,12 +25,12 @@ static wb_code fail_rewritten(const PGresult *res, wb_error *err)
     return WB_E_SCHEMA;
 }
 
-static bool is_read(const pg_source *s, const sql_job *j) { return j->own && sql_job_lacks(j, s->snap.running); }
+static bool is_read(const pg_source *s, const sql_job *j) { return sql_copy_reads(&s->snap.copy, j); }
 
 static size_t count_read(const pg_source *s)
 {
     size_t n = 0;
-    for (size_t i = 0; i < s->snap.ledger.n; i++) n += is_read(s, s->snap.ledger.jobs[i]);
+    for (size_t i = 0; i < s->snap.copy.ledger.n; i++) n += is_read(s, s->snap.copy.ledger.jobs[i]);
     return n;
 }
 
@@ -38,11 +38,11 @@ static wb_code lock_tables(pg_source *s, pg_link *l, bool wait, wb_error *err)
 {
     wb_out sql = {0};
     size_t n = 0;
-    for (size_t i = 0; i < s->snap.ledger.n; i++) {
-        const sql_job *j = s->snap.ledger.jobs[i];
+    for (size_t i = 0; i < s->snap.copy.ledger.n; i++) {
+        const sql_job *j = s->snap.copy.ledger.jobs[i];
         if (!is_read(s, j)) continue;
         wb_out_z(&sql, n++ ? ", " : "LOCK TABLE ");
-        wb_out_z(&sql, ((const pg_copy_table *)j->own)->name);
+        wb_out_z(&sql, ((const sql_copy_table *)j->own)->name);
     }
     wb_out_z(&sql, wait ? " IN ACCESS SHARE MODE" : " IN ACCESS SHARE MODE NOWAIT");
     wb_code code = n ? pg_do(l, "to lock the tables for reading", wb_out_cstr(&sql), err) : WB_OK;
@@ -56,9 +56,9 @@ static wb_code check_rewrites(pg_source *s, pg_link *l, wb_error *err)
     wb_out sql = {0};
     PGresult *res;
     wb_out_z(&sql, "WITH t AS (SELECT unnest('{");
-    for (size_t i = 0, n = 0; i < s->snap.ledger.n; i++)
-        if (is_read(s, s->snap.ledger.jobs[i]))
-            wb_out_printf(&sql, "%s%llu", n++ ? "," : "", (unsigned long long)s->snap.ledger.jobs[i]->table);
+    for (size_t i = 0, n = 0; i < s->snap.copy.ledger.n; i++)
+        if (is_read(s, s->snap.copy.ledger.jobs[i]))
+            wb_out_printf(&sql, "%s%llu", n++ ? "," : "", (unsigned long long)s->snap.copy.ledger.jobs[i]->table);
     wb_out_z(&sql, "}'::oid[]) AS oid) " REWRITTEN);
     wb_code code = pg_query(l, "which tables were rewritten", wb_out_cstr(&sql), &res, err);
     wb_out_fini(&sql);
@@ -98,21 +98,9 @@ static wb_code own_snapshot(pg_source *s, pg_link *l, char *snapshot, wb_error *
     return WB_OK;
 }
 
-/* More would have nothing to do. */
-static size_t workers_wanted(const pg_source *s)
-{
-    size_t chunks = 0, most = WB_MIN((size_t)s->snapshot_workers, (size_t)PG_WORKERS_MAX);
-    for (size_t i = 0; i < s->snap.ledger.n && chunks < most; i++) {
-        const sql_job *j = s->snap.ledger.jobs[i];
-        for (size_t c = 0; c < j->n && chunks < most; c++)
-            chunks += j->chunks[c].kind != SQL_CHUNK_TRUNCATE && sql_chunk_lacks(j, &j->chunks[c], s->snap.running);
-    }
-    return WB_MAX(chunks, (size_t)1);
-}
-
 static wb_code open_first(pg_source *s, char *snapshot, wb_error *err)
 {
-    pg_link *l = &s->snap.workers[0].link;
+    pg_link *l = &s->snap.links[0].link;
     wb_code code = pg_link_open(l, s, s->host, PG_SQL, err);
     if (code == WB_OK) code = enter_snapshot(l, snapshot, err);
     if (code == WB_OK && !snapshot[0]) code = own_snapshot(s, l, snapshot, err);
@@ -128,17 +116,19 @@ wb_code pg_snap_workers_open(pg_source *s, const char *snapshot, wb_error *err)
     char name[PG_NAME];
     (void)snprintf(name, sizeof name, "%s", snapshot);
     (void)WB_FAULT("postgres.snapshot_exported");
-    size_t want = workers_wanted(s);
+    size_t want = sql_copy_workers_wanted(&n->copy, s->snapshot_workers);
     pg_snap_workers_close(s);
-    n->workers = calloc(want, sizeof *n->workers);
-    if (!n->workers) return pg_nomem(err);
-    n->nworkers = 1;
-    n->taken_us = wb_now_us();
+    n->copy.workers = calloc(want, sizeof *n->copy.workers);
+    n->links = calloc(want, sizeof *n->links);
+    if (!n->copy.workers || !n->links) return pg_nomem(err);
+    for (size_t i = 0; i < want; i++) n->copy.workers[i].own = &n->links[i];
+    n->copy.nworkers = 1;
+    n->copy.taken_us = wb_now_us();
     wb_code code = open_first(s, name, err);
-    for (; code == WB_OK && n->nworkers < want; n->nworkers++) {
+    for (; code == WB_OK && n->copy.nworkers < want; n->copy.nworkers++) {
         wb_error mine;
         wb_error_reset(&mine);
-        pg_link *l = &n->workers[n->nworkers].link;
+        pg_link *l = &n->links[n->copy.nworkers].link;
         wb_code rc = pg_link_open(l, s, s->host, PG_SQL, &mine);
         if (rc == WB_OK) rc = enter_snapshot(l, name, &mine);
         /* A TRUNCATE waits for the first connection's lock, and whoever asks later waits for the TRUNCATE: so all locks
@@ -150,7 +140,7 @@ wb_code pg_snap_workers_open(pg_source *s, const char *snapshot, wb_error *err)
             *err = mine;
             return rc;
         }
-        wb_host_log(s->host, WB_LOG_WARN, "copies with %zu connection(s), not %zu: %s", n->nworkers, want,
+        wb_host_log(s->host, WB_LOG_WARN, "copies with %zu connection(s), not %zu: %s", n->copy.nworkers, want,
                     mine.message);
         break;
     }
@@ -160,19 +150,10 @@ wb_code pg_snap_workers_open(pg_source *s, const char *snapshot, wb_error *err)
 void pg_snap_workers_close(pg_source *s)
 {
     pg_snap *n = &s->snap;
-    for (size_t i = 0; i < n->nworkers; i++) {
-        pg_worker *w = &n->workers[i];
-        if (w->row) PQfreemem(w->row);
-        if (w->next) PQfreemem(w->next);
-        if (w->job) {
-            w->job->chunks[w->chunk].taken = false;
-            w->job->open--;
-        }
-        pg_link_close(&w->link);
-    }
-    free(n->workers);
-    n->workers = NULL;
-    n->nworkers = 0;
+    for (size_t i = 0; n->links && i < n->copy.nworkers; i++) pg_link_close(&n->links[i].link);
+    sql_copy_free_workers(&n->copy);
+    free(n->links);
+    n->links = NULL;
 }
 
 /* ---------------------------------------------------------------- one chunk */
@@ -192,7 +173,7 @@ static void put_literal(wb_out *o, wb_str text)
 
 static const sql_dialect dialect = {pg_put_ident, put_literal};
 
-static void put_copy(const pg_copy_table *ct, const sql_chunk *c, wb_out *o)
+static void put_copy(const sql_copy_table *ct, const sql_chunk *c, wb_out *o)
 {
     size_t before;
     wb_out_z(o, ct->select);
@@ -205,9 +186,11 @@ static void put_copy(const pg_copy_table *ct, const sql_chunk *c, wb_out *o)
     wb_out_z(o, ") TO STDOUT");
 }
 
-wb_code pg_worker_start(pg_source *s, pg_worker *w, sql_job *j, size_t chunk, wb_error *err)
+static wb_code start_chunk(void *ctx, sql_worker *w, sql_job *j, size_t chunk, wb_error *err)
 {
-    const pg_copy_table *ct = j->own;
+    pg_source *s = ctx;
+    pg_worker *own = w->own;
+    const sql_copy_table *ct = j->own;
     bool alone = s->snap.lock_each; /* its lock goes with the savepoint */
     wb_out sql = {0};
     if (alone)
@@ -218,16 +201,11 @@ wb_code pg_worker_start(pg_source *s, pg_worker *w, sql_job *j, size_t chunk, wb
     put_copy(ct, &j->chunks[chunk], &sql);
     if (alone) wb_out_z(&sql, "; ROLLBACK TO SAVEPOINT w; RELEASE SAVEPOINT w");
     const char *text = wb_out_cstr(&sql);
-    int sent = text ? PQsendQuery(w->link.pg, text) : 0;
-    wb_code code = !text ? pg_nomem(err) : sent ? WB_OK : pg_fail_result(&w->link, NULL, "to copy a table", err);
+    int sent = text ? PQsendQuery(own->link.pg, text) : 0;
+    wb_code code = !text ? pg_nomem(err) : sent ? WB_OK : pg_fail_result(&own->link, NULL, "to copy a table", err);
     wb_out_fini(&sql);
-    if (code != WB_OK) return code;
-    w->job = j;
-    w->chunk = chunk;
-    w->copying = w->ended = w->dry = false;
-    j->chunks[chunk].taken = true;
-    j->open++;
-    return WB_OK;
+    own->copying = false;
+    return code;
 }
 
 /* What comes before the rows. *dry: nothing more is there now. */
@@ -258,29 +236,154 @@ static wb_code end_copy(pg_worker *w, wb_error *err)
         PQclear(res);
         if (code != WB_OK) return code;
     }
-    w->ended = true;
     return WB_OK;
 }
 
-/* The next row into w->next, NULL when there is none: *dry, or w->ended. */
-wb_code pg_worker_read(pg_worker *w, bool *dry, wb_error *err)
+static wb_code read_row(void *ctx, sql_worker *w, bool *dry, wb_error *err)
 {
-    if (!w->copying) {
-        if (!PQconsumeInput(w->link.pg)) return pg_fail_result(&w->link, NULL, "to copy a table", err);
-        wb_code code = enter_copy(w, dry, err);
-        if (code != WB_OK || !w->copying) return code;
+    pg_worker *own = w->own;
+    WB_UNUSED(ctx);
+    if (!own->copying) {
+        if (!PQconsumeInput(own->link.pg)) return pg_fail_result(&own->link, NULL, "to copy a table", err);
+        wb_code code = enter_copy(own, dry, err);
+        if (code != WB_OK || !own->copying) return code;
     }
-    int n = PQgetCopyData(w->link.pg, &w->next, 1);
+    int n = PQgetCopyData(own->link.pg, &w->next, 1);
     if (n == 0) {
-        if (!PQconsumeInput(w->link.pg)) return pg_fail_result(&w->link, NULL, "to copy a table", err);
-        n = PQgetCopyData(w->link.pg, &w->next, 1);
+        if (!PQconsumeInput(own->link.pg)) return pg_fail_result(&own->link, NULL, "to copy a table", err);
+        n = PQgetCopyData(own->link.pg, &w->next, 1);
     }
     if (WB_LIKELY(n > 0)) {
-        w->next_len = n;
+        w->next_len = (size_t)n;
         return WB_OK;
     }
     w->next = NULL;
     *dry = n == 0;
-    if (n == -2) return pg_fail_result(&w->link, NULL, "to copy a table", err);
-    return n == -1 ? end_copy(w, err) : WB_OK;
+    if (n == -2) return pg_fail_result(&own->link, NULL, "to copy a table", err);
+    wb_code code = n == -1 ? end_copy(own, err) : WB_OK;
+    w->ended = code == WB_OK && n == -1;
+    return code;
+}
+
+static void release_row(sql_worker *w, char *row)
+{
+    WB_UNUSED(w);
+    PQfreemem(row);
+}
+
+static int worker_fd(const sql_worker *w)
+{
+    const pg_worker *own = w->own;
+    return PQsocket(own->link.pg);
+}
+
+/* ---------------------------------------------------------------- rows and turns */
+
+static wb_code put_row(void *ctx, const wb_table *t, const char *p, size_t n, wb_batch *b, wb_error *err)
+{
+    WB_UNUSED(ctx);
+    return pg_copy_row(t, p, n, b, err);
+}
+
+static size_t room_for_row(const wb_table *t, size_t len)
+{
+    enum { ROOM = 64 * 1024, BIG_ROW = 200 * 1024 };
+    return len > BIG_ROW ? len + ROOM + 32 * (size_t)t->ncols : 0;
+}
+
+static wb_code begin_piece(void *ctx, wb_batch *b, wb_txn *t, wb_error *err)
+{
+    pg_source *s = ctx;
+    size_t len = strlen(s->names.slot);
+    WB_UNUSED(err);
+    if (!s->snap.copy.only) t->log = (wb_str){wb_batch_copy(b, s->names.slot, len), len};
+    t->database = pg_database_of(s, b);
+    return WB_OK;
+}
+
+static wb_code turn_position(void *ctx, uint64_t seq, wb_batch *b, wb_pos *out, wb_error *err)
+{
+    pg_source *s = ctx;
+    uint8_t *at = wb_batch_alloc(b, PG_TURN_LEN);
+    if (!at) return pg_nomem(err);
+    *out = (wb_pos){at, pg_pos_make_turn(at, s->snap.point, seq)};
+    return WB_OK;
+}
+
+static wb_code stay_alive(void *ctx, wb_error *err)
+{
+    pg_source *s = ctx;
+    return s->started ? pg_timers(s, err) : WB_OK;
+}
+
+static bool is_stopped(void *ctx)
+{
+    pg_source *s = ctx;
+    return pg_stopped(s, s->host);
+}
+
+/* Values are the server's own texts. */
+static bool put_key(const wb_change *c, wb_out *out)
+{
+    for (uint32_t k = 0; k < c->table->nkey; k++) {
+        const wb_value *v = &c->after[c->table->key[k]];
+        if (!(v->flags & WB_V_TEXT)) return false;
+        sql_tuple_put(out, (wb_str){v->as.ptr, v->len});
+    }
+    return c->table->nkey && !out->failed;
+}
+
+static uint64_t table_id(const wb_table *t) { return t->id; }
+
+static const sql_copy_ops ops = {.piece = begin_piece,
+                                 .position = turn_position,
+                                 .seq = pg_pos_seq,
+                                 .start = start_chunk,
+                                 .read = read_row,
+                                 .release = release_row,
+                                 .fd = worker_fd,
+                                 .row = put_row,
+                                 .room = room_for_row,
+                                 .alive = stay_alive,
+                                 .stopped = is_stopped,
+                                 .key = put_key,
+                                 .id = table_id};
+
+void pg_snap_begin(pg_source *s)
+{
+    s->snap.copy.ops = &ops;
+    s->snap.copy.source = s;
+    s->snap.copy.host = s->host;
+    s->snap.copy.turn_ms = s->snapshot_turn_ms;
+}
+
+wb_code pg_snap_begin_turns(pg_source *s, wb_error *err)
+{
+    wb_code code = pg_batch_put(s, err); /* what the stream brought before the point */
+    if (code != WB_OK) return code;
+    if (s->batch) wb_host_drop(s->host, s->batch);
+    s->batch = NULL;
+    s->txn = (pg_txn){0};
+    s->idle_to = 0;
+    s->snap.copy.place = s->snap.point;
+    sql_copy_begin(&s->snap.copy, s->started);
+    return WB_OK;
+}
+
+wb_code pg_snap_turns(pg_source *s, int ms, wb_error *err)
+{
+    wb_code code = sql_copy_turns(&s->snap.copy, ms, err);
+    if (code != WB_END) return code;
+    pg_snap_workers_close(s);
+    code = sql_copy_over(&s->snap.copy, err);
+    if (code != WB_OK || s->started || s->snap.copy.only) return code;
+    return pg_stream_start(s, s->start, err);
+}
+
+void pg_snap_close(pg_source *s)
+{
+    pg_snap_workers_close(s);
+    pg_link_close(&s->snap.maker);
+    sql_copy_fini(&s->snap.copy);
+    memset(&s->snap, 0, sizeof s->snap);
 }

@@ -70,7 +70,7 @@ static const wb_option options[] = {
      .offset = AT(snapshot_workers),
      .def = "2",
      .min = 1,
-     .max = PG_WORKERS_MAX,
+     .max = SQL_WORKERS_MAX,
      .brief = "Connections that copy at once",
      .detail = "Tables and parts of large tables are read side by side, all in one snapshot."},
     {.name = "snapshot_where",
@@ -255,13 +255,10 @@ static wb_code pg_read(void *ctx, int ms, wb_error *err)
     pg_source *s = ctx;
     if (pg_stopped(s, s->host)) return WB_AGAIN;
     wb_code code = WB_OK;
-    if (s->snap.phase == PG_SNAP_TURNS) {
-        code = pg_snap_turns(s, ms, err);
-        return code == WB_END ? pg_snap_over(s, err) : code;
-    }
-    if (s->snap.only) return WB_END;
-    if (WB_UNLIKELY(s->snap.asked) && s->snap.phase == PG_SNAP_OFF) code = pg_snap_heed(s, err);
-    if (code == WB_OK && (s->snap.phase != PG_SNAP_OFF || s->snap.wanted)) code = pg_snap_tend(s, err);
+    if (s->snap.copy.phase == SQL_COPY_TURNS) return pg_snap_turns(s, ms, err);
+    if (s->snap.copy.only) return WB_END;
+    if (WB_UNLIKELY(s->snap.copy.asked) && s->snap.copy.phase == SQL_COPY_OFF) code = pg_snap_heed(s, err);
+    if (code == WB_OK && (s->snap.copy.phase != SQL_COPY_OFF || s->snap.copy.wanted)) code = pg_snap_tend(s, err);
     if (code == WB_OK && pg_snap_rests(s)) return pg_snap_rest(s, ms, err);
     if (code == WB_OK) code = pg_stream_read(s, ms, err);
     return code == WB_END ? pg_snap_begin_turns(s, err) : code;
@@ -271,7 +268,7 @@ static wb_code pg_settle(void *ctx, wb_pos pos, wb_error *err)
 {
     pg_source *s = ctx;
     pg_settled(s, pg_pos_lsn(pos));
-    return s->snap.ledger.n ? pg_snap_settled(s, pos, err) : WB_OK;
+    return s->snap.copy.ledger.n ? sql_copy_settled(&s->snap.copy, pos, err) : WB_OK;
 }
 
 static void pg_interrupt(void *ctx)

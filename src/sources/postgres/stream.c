@@ -181,7 +181,7 @@ static wb_code when_dry(pg_source *s, int64_t until, wb_error *err)
 /* WB_OK: one message was taken in; WB_AGAIN: no budget for it. */
 static wb_code take_in(pg_source *s, char *p, int n, wb_error *err)
 {
-    bool stops = WB_UNLIKELY(s->snap.phase == PG_SNAP_REACH) && pg_snap_stops(s, p, (size_t)n);
+    bool stops = WB_UNLIKELY(s->snap.copy.phase == SQL_COPY_REACH) && pg_snap_stops(s, p, (size_t)n);
     wb_code code = stops ? WB_END : pg_message(s, p, (size_t)n, err);
     if (code == WB_AGAIN || code == WB_END) {
         s->pending = p;
@@ -225,7 +225,7 @@ wb_code pg_stream_read(pg_source *s, int ms, wb_error *err)
         } else if (code != WB_OK) {
             return code;
         }
-        if (WB_UNLIKELY(s->snap.phase == PG_SNAP_REACH) && pg_snap_reached(s)) return WB_END;
+        if (WB_UNLIKELY(s->snap.copy.phase == SQL_COPY_REACH) && pg_snap_reached(s)) return WB_END;
         if (dry) {
             code = when_dry(s, until, err);
             if (code != WB_OK) return code;
