@@ -256,7 +256,11 @@ def test_clocks_that_jump(make_wb, own_server, clock, monkeypatch, options):
         wait_mirror(wb, "t", timeout=40)
         before = db.confirmed()
         wait_until(lambda: db.one("select %s::pg_lsn <= confirmed_flush_lsn from pg_replication_slots", before), 10, "confirmed", alive=wb)
-        lags.extend(t["lag_seconds"] for t in wb.status()["targets"])
+        status = wait_until(lambda: fresh(wb.status()["targets"]), 10, "a status of after these changes", alive=wb)
+        lags.extend(t["lag_seconds"] for t in status)
+
+    def fresh(targets):
+        return targets if all(t["changes"] >= count and t["unanswered"] == 0 for t in targets) else None
     some()
     for server_by, us_by in ((-DAY, 0), (-DAY, -2 * DAY), (365 * DAY, -2 * DAY), (365 * DAY, 700 * DAY), (0, 700 * DAY), (-3600, -3600)):
         move_server(server_by)
