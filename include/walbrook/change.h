@@ -151,8 +151,9 @@ typedef enum wb_op {
 enum {
     WB_TXN_BEGIN = 1,    /* its first change is in this batch                                  */
     WB_TXN_END = 2,      /* its last change is in this batch; `end` is set                     */
-    WB_TXN_SNAPSHOT = 4  /* not a transaction but a turn: rows of a snapshot that a target gets whole, or again. Until
+    WB_TXN_SNAPSHOT = 4, /* not a transaction but a turn: rows of a snapshot that a target gets whole, or again. Until
                           * its END a target's stand does not move, since a copy that is read again has other rows  */
+    WB_TXN_MARIADB = 8   /* source mysql: the server is MariaDB                                 */
 };
 
 typedef struct wb_txn {
@@ -164,6 +165,8 @@ typedef struct wb_txn {
     wb_pos at;         /* what `holds` is asked with; known from the first change on. Of a turn: none, or its number */
     wb_pos end;        /* position after the whole transaction; only with WB_TXN_END            */
     uint32_t flags;
+    uint32_t server_id; /* MySQL: of the server that wrote it; 0: not known                     */
+    uint32_t thread;    /* MySQL: of its session; 0: not known                                  */
 } wb_txn;
 
 enum {
@@ -188,6 +191,13 @@ typedef struct wb_ddl {
     wb_str schema;           /* where its names without a schema are; empty: not known          */
 } wb_ddl;
 
+/* The event of the log that rows came in (MySQL): a change is its row number ordinal - first. */
+typedef struct wb_event {
+    uint64_t first; /* ordinal of its first row                                                 */
+    uint64_t start; /* where it begins in the log file                                          */
+    wb_str query;   /* the statement that made its rows; empty: not asked for, or not in the log */
+} wb_event;
+
 typedef struct wb_change {
     uint8_t op; /* wb_op */
     uint8_t flags;
@@ -196,7 +206,10 @@ typedef struct wb_change {
     const wb_table *table;   /* NULL only for WB_MESSAGE                                        */
     const wb_value *before;  /* table->ncols values, or NULL: not sent. Key only: the rest ABSENT */
     const wb_value *after;   /* table->ncols values, or NULL (DELETE, TRUNCATE)                 */
-    const wb_ddl *ddl;       /* WB_DDL only; NULL: an ALTER of which no more is known           */
+    union { /* look at op first */
+        const wb_ddl *ddl;     /* of WB_DDL; NULL: an ALTER of which no more is known             */
+        const wb_event *event; /* of INSERT, UPDATE, DELETE; NULL: not known                      */
+    };
     uint64_t ordinal;        /* in its committed transaction, from 0, before any filter. A schema change that the
                               * log does not hold, because the source worked it out, has that of the change after it,
                               * and is in one batch with it                                     */

@@ -172,7 +172,10 @@ static const wb_ddl *project_ddl(wb_pipeline *p, const wb_lane *l, wb_batch *b, 
         wb_batch_table(b, tables[i]);
     }
     wb_ddl *d = wb_batch_alloc(b, sizeof *d);
-    if (d) *d = (wb_ddl){.kind = from->kind, .before = tables[0], .after = tables[1], .sql = from->sql};
+    if (!d) return NULL;
+    *d = *from;
+    d->before = tables[0];
+    d->after = tables[1];
     return d;
 }
 
@@ -183,7 +186,7 @@ static wb_change *project(wb_pipeline *p, wb_lane *l, wb_batch *b, const wb_chan
     for (size_t i = 0; fine && i < n; i++) {
         own[i] = from[i];
         if (!from[i].table || !(from[i].targets & l->bit)) continue;
-        if (from[i].ddl) {
+        if (from[i].op == WB_DDL && from[i].ddl) {
             own[i].ddl = project_ddl(p, l, b, from[i].ddl);
             fine = own[i].ddl != NULL;
             if (!fine) break;

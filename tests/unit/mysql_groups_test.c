@@ -373,6 +373,34 @@ static void test_mariadb_two_phase_alter(void **state)
     fixture_free(f);
 }
 
+/* The statement stands before its first event, and holds to its last one. */
+static void test_statements_of_rows(void **state)
+{
+    (void)state;
+    my_options o = {.max_row = 1000, .query = true};
+    fixture *f = fixture_new(&o, false);
+    ok(feed_format(f, "8.0.36", false));
+    begin(f, 1);
+    ok(feed_hex(f, MY_ROWS_QUERY, "01 73 c3 bc"));
+    ok(feed_small_map(f, 9, "t"));
+    ok(feed_flagged(f, MY_WRITE_ROWS, 0, 9, "02 ff 00 01000000 0161 00 02000000 0162"));
+    ok(feed_flagged(f, MY_WRITE_ROWS, 1, 9, "02 ff 00 03000000 0163"));
+    ok(feed_flagged(f, MY_WRITE_ROWS, 1, 9, "02 ff 00 04000000 0164"));
+    ok(feed_xid(f));
+    assert_said(f, "begin " SID ":1\ninsert t #0 +int:1 text:a row 0 by s\xc3\xbc\ninsert t #1 +int:2 text:b row 1 by "
+                   "s\xc3\xbc\ninsert t #2 +int:3 text:c row 0 by s\xc3\xbc\ninsert t #3 +int:4 text:d\ncommit 4\n");
+    fixture_free(f);
+    f = fixture_new(&o, false);
+    ok(feed_format(f, "10.11.6-MariaDB", false));
+    ok(feed_mariadb_gtid(f, 1, 0, "000000000000"));
+    ok(feed_hex(f, MY_ANNOTATE_ROWS, "73 71"));
+    ok(feed_small_map(f, 9, "t"));
+    ok(feed_flagged(f, MY_WRITE_ROWS, 1, 9, "02 ff 00 01000000 0161"));
+    ok(feed_xid(f));
+    assert_said(f, "begin 0-1-1\ninsert t #0 +int:1 text:a row 0 by sq\ncommit 1\n");
+    fixture_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -392,6 +420,7 @@ int main(void)
         cmocka_unit_test(test_d54_statements_on_other_tables),
         cmocka_unit_test(test_ddl),
         cmocka_unit_test(test_mariadb_two_phase_alter),
+        cmocka_unit_test(test_statements_of_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

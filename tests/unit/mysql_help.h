@@ -168,6 +168,11 @@ static inline void say_changes(fixture *f)
                       c->table->name.ptr, (unsigned long long)c->ordinal);
         if (c->before) say_row(&f->said, c->table, c->before, " -");
         if (c->after) say_row(&f->said, c->table, c->after, " +");
+        assert_non_null(c->event);
+        assert_true(c->event->first <= c->ordinal && c->event->start < c->place);
+        if (c->event->query.len)
+            wb_out_printf(&f->said, " row %d by %.*s", (int)(c->ordinal - c->event->first), (int)c->event->query.len,
+                          c->event->query.ptr);
         wb_out_byte(&f->said, '\n');
     }
     wb_batch_clear(f->b);
@@ -386,14 +391,18 @@ static inline wb_code feed_small_map(fixture *f, uint64_t id, const char *name)
     return feed_map(f, id, name, MAP_TYPES, MAP_META, "01 01 00  02 01 2d  04 05 026964 0176  08 01 00");
 }
 /* A V1 or V2 rows event; body: from the number of columns on. */
-static inline wb_code feed_rows(fixture *f, uint8_t type, uint64_t id, const char *body)
+static inline wb_code feed_flagged(fixture *f, uint8_t type, unsigned flags, uint64_t id, const char *body)
 {
     event_begin(f);
     put_le(&f->event, id, 6);
-    put_le(&f->event, 1, 2);
+    put_le(&f->event, flags, 2);
     if (type >= MY_WRITE_ROWS && type <= MY_PARTIAL_UPDATE_ROWS) put_le(&f->event, 2, 2);
     put_hex(&f->event, body);
     return event_end(f, type);
+}
+static inline wb_code feed_rows(fixture *f, uint8_t type, uint64_t id, const char *body)
+{
+    return feed_flagged(f, type, 1, id, body);
 }
 /* Row (id, v of one letter) of the small map. */
 static inline wb_code feed_row(fixture *f, uint64_t table, unsigned id, char v)

@@ -55,6 +55,7 @@ void my_decoder_free(my_decoder *d)
     my_conv_fini(&d->conv);
     wb_out_fini(&d->text);
     wb_out_fini(&d->sql);
+    wb_out_fini(&d->query);
     wb_arena_fini(&d->arena);
     free(d->before_json);
     my_gtid_set_free(d->set);

@@ -104,6 +104,7 @@ typedef struct my_options {
     size_t hold;               /* bytes of held transactions in memory; 0: 4 MB                                      */
     bool stable;               /* bytes given to feed stay where they are until the transaction was delivered (a mapped
                                 * file): not copied, not spooled                                                    */
+    bool query;                /* rows say the statement that made them, where the log has it                        */
     bool no_verify;            /* do not check checksums                                                            */
     bool partial_start;        /* the first event may be in the middle of a transaction, whose rest is skipped       */
     my_unknown unknown_xa;     /* XA COMMIT of what was prepared before the start: stop, or go on without its rows */

@@ -7,7 +7,7 @@
 #include <strings.h>
 #include <sys/random.h>
 
-enum { REGISTER = 0x15, DUMP = 0x12, DUMP_GTID = 0x1e, NON_BLOCK = 1, FIRST_OFFSET = 4 };
+enum { REGISTER = 0x15, DUMP = 0x12, DUMP_GTID = 0x1e, NON_BLOCK = 1, ANNOTATE_ROWS = 2, FIRST_OFFSET = 4 };
 
 /* ---------------------------------------------------------------- who we are */
 
@@ -208,6 +208,7 @@ wb_code my_dump_start(my_source *s, my_link *l, wb_pos pos, bool once, wb_error 
 {
     my_pos p;
     int flags = once ? NON_BLOCK : 0;
+    if (s->query && s->server.flavor == MY_MARIADB) flags |= ANNOTATE_ROWS;
     if (!my_pos_read(pos, &p)) return wb_fail(err, WB_E_STATE, WB_NEVER, "The state holds a position that is damaged.");
     whom w = {.id = s->server_id};
     memcpy(w.uuid, s->uuid, sizeof w.uuid);

@@ -461,6 +461,8 @@ static wb_code dispatch(my_decoder *d, step *s, wb_error *err)
     case MY_PREVIOUS_GTIDS:
     case MY_GTID_LIST: return on_previous(d, s, err);
     case MY_INCIDENT: return on_incident(d, s, err);
+    case MY_ROWS_QUERY:
+    case MY_ANNOTATE_ROWS: return d->o.query && d->state == MY_INSIDE ? hold(d, s, err) : pass(d, s, err);
     case MY_INTVAR: /* what a statement needs; the statement itself follows */
     case MY_RAND:
     case MY_USER_VAR:
@@ -469,8 +471,6 @@ static wb_code dispatch(my_decoder *d, step *s, wb_error *err)
     case MY_DELETE_FILE:
     case MY_SLAVE:
     case MY_IGNORABLE:
-    case MY_ROWS_QUERY:
-    case MY_ANNOTATE_ROWS:
     case MY_TRANSACTION_CONTEXT:
     case MY_BINLOG_CHECKPOINT: return pass(d, s, err);
     default: return on_unknown(d, s, err);

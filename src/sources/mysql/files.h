@@ -95,6 +95,7 @@ typedef struct my_files {
     bool in_group, active, in_batch, told, skip;
     my_gtid gtid;
     int64_t commit_us;
+    uint32_t server_id, thread;
     uint64_t txn_start, xid, ordinal;
     wb_batch *batch;
     size_t room, need;

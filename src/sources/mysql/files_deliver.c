@@ -123,7 +123,9 @@ static void enter_txn(my_files *s)
                    : snprintf(id, sizeof id, "%s:%" PRIu64, s->in.name, s->txn_start);
     wb_txn *t = wb_batch_txn(b);
     t->commit_us = s->commit_us;
-    t->flags = s->told ? 0 : WB_TXN_BEGIN;
+    t->flags = (s->told ? 0 : WB_TXN_BEGIN) | (s->gtid.flavor == MY_MARIADB ? WB_TXN_MARIADB : 0);
+    t->server_id = s->server_id;
+    t->thread = s->thread;
     t->id = copy(b, id, (size_t)m);
     if (n) t->global_id = copy(b, gtid, n);
     t->log = copy(b, s->in.name, strlen(s->in.name));
@@ -231,6 +233,8 @@ static wb_code begin_txn(my_files *s, const my_event *ev, wb_error *err)
     s->told = s->in_batch = false;
     s->gtid = ev->gtid;
     s->commit_us = ev->commit_us;
+    s->server_id = ev->server_id;
+    s->thread = ev->thread_id;
     s->xid = ev->xid;
     s->txn_start = ev->start;
     s->ordinal = 0;

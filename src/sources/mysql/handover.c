@@ -174,7 +174,11 @@ static wb_code enter_txn(my_source *s, wb_error *err)
     if (!at.len) return my_nomem(err);
     wb_txn *t = s->slot_free ? wb_batch_last_txn(b) : wb_batch_txn(b);
     if (!t) return my_nomem(err);
-    *t = (wb_txn){.commit_us = s->txn.commit_us, .flags = s->txn.begun ? 0 : WB_TXN_BEGIN};
+    *t = (wb_txn){.commit_us = s->txn.commit_us,
+                  .flags = s->txn.begun ? 0 : WB_TXN_BEGIN,
+                  .server_id = s->txn.server_id,
+                  .thread = s->txn.thread};
+    if (s->server.flavor == MY_MARIADB) t->flags |= WB_TXN_MARIADB;
     t->id = put_text(b, s->txn.id, strlen(s->txn.id));
     if (n) t->global_id = put_text(b, gtid, n);
     t->log = put_text(b, s->log, strlen(s->log));
@@ -187,7 +191,13 @@ static wb_code enter_txn(my_source *s, wb_error *err)
 static wb_code begin_txn(my_source *s, const my_event *ev, wb_error *err)
 {
     set_log(s, ev->log, s->offset);
-    s->txn = (my_txn){.active = true, .gtid = ev->gtid, .start = ev->start, .end = ev->end, .commit_us = ev->commit_us};
+    s->txn = (my_txn){.active = true,
+                      .gtid = ev->gtid,
+                      .start = ev->start,
+                      .end = ev->end,
+                      .commit_us = ev->commit_us,
+                      .server_id = ev->server_id,
+                      .thread = ev->thread_id};
     /* Not InnoDB's number: a compressed transaction tells that only at its end. */
     (void)snprintf(s->txn.id, sizeof s->txn.id, "%s:%" PRIu64, s->log, ev->start);
     return enter_txn(s, err);

@@ -131,7 +131,9 @@ typedef struct my_cursor {
     const uint8_t *present, *present_after; /* bitmaps */
     bool all, all_after;                    /* every column is present */
     const uint8_t *p, *end;
-    uint64_t place;
+    uint64_t place, start; /* where the event ends and begins in the file */
+    uint64_t first;        /* ordinal of its first row */
+    const wb_event *event; /* in the present batch; NULL: not there yet */
 } my_cursor;
 
 /* A zstd stream of events. */
@@ -180,8 +182,9 @@ struct my_decoder {
     size_t cap_map_cols;
     /* delivery */
     int phase;
-    uint64_t at;    /* in the held bytes */
-    uint64_t place; /* file offset behind the present event */
+    uint64_t at;     /* in the held bytes */
+    uint64_t place;  /* file offset behind the present event */
+    uint64_t begins; /* and before it */
     uint64_t rows, ordinal;
     my_cursor rows_at;
     my_payload payload;
@@ -202,6 +205,9 @@ struct my_decoder {
     my_day day;
     wb_out text;         /* JSON, charset conversion of long values */
     wb_out sql;          /* a statement in UTF-8 */
+    wb_out query;        /* the statement that makes rows; empty: not known */
+    bool query_over;     /* the rows that it made were all there */
+    wb_str query_put;    /* its copy in the present batch; ptr NULL: none yet */
     wb_arena arena;      /* of one statement, or one row's JSON diffs */
     wb_str *before_json; /* by column: raw JSON of the before image; partial updates */
     size_t cap_before;

@@ -199,6 +199,7 @@ typedef struct my_txn { /* the one that is being handed over */
     my_gtid gtid;
     uint64_t start, end;
     int64_t commit_us;
+    uint32_t server_id, thread;
     uint64_t rows; /* handed over or in the batch, schema changes included */
     char id[MY_FILE + 24];
 } my_txn;
@@ -232,7 +233,7 @@ struct my_source {
     int snapshot_mode;
     int64_t server_id_option, heartbeat_ms, spool_limit;
     int zero_dates, bad_text;
-    bool tail;
+    bool tail, query;
 
     /* any thread */
     atomic_bool interrupted;

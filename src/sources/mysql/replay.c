@@ -156,6 +156,20 @@ static wb_code on_fragment(my_decoder *d, const uint8_t *body, size_t n, uint64_
     return on_rows(d, h.type, d->inflated + MY_HEADER_LEN, want - MY_HEADER_LEN, at, err);
 }
 
+/* ---------------------------------------------------------------- the statement that makes rows */
+
+/* Long ones are left out: every batch that has rows of a statement has its text, too. */
+static void on_rows_query(my_decoder *d, const uint8_t *body, size_t n)
+{
+    enum { LONGEST = 256 * 1024 };
+    wb_out_reset(&d->query);
+    d->query_over = false;
+    d->query_put = (wb_str){NULL, 0};
+    char *q = n <= LONGEST ? wb_out_room(&d->query, n * 3 + 8) : NULL;
+    char *end = q ? my_to_utf8(&d->conv, my_cs_utf8mb4, q, body, n, true) : NULL;
+    if (end) d->query.len = (size_t)(end - q);
+}
+
 /* ---------------------------------------------------------------- one event */
 
 /* ev->kind says whether something came that the caller must see. */
@@ -170,6 +184,12 @@ static wb_code one_event(my_decoder *d, const my_header *h, const uint8_t *body,
     case MY_QUERY_COMPRESSED:
     case MY_EXECUTE_LOAD_QUERY: return on_statement(d, h, body, n, ev, err);
     case MY_PARTIAL_ROW_DATA: return on_fragment(d, body, n, at, err);
+    case MY_ROWS_QUERY: /* begins with a length of one byte, which says little */
+        if (d->o.query && n) on_rows_query(d, body + 1, n - 1);
+        return WB_OK;
+    case MY_ANNOTATE_ROWS:
+        if (d->o.query) on_rows_query(d, body, n);
+        return WB_OK;
     case MY_TRANSACTION_PAYLOAD: return my_payload_open(d, body, n, err);
     default: return WB_OK;
     }
@@ -206,6 +226,7 @@ static wb_code next_held(my_decoder *d, my_event *ev, wb_error *err)
     size_t tail = d->format.checksums ? 4 : 0;
     if (h.length < MY_HEADER_LEN + tail) return my_bad_event(d, h.type, err, "it ends too early");
     d->place = my_lift(d->place, h.log_pos, h.length);
+    d->begins = d->place - h.length;
     d->at += h.length;
     code = one_event(d, &h, p + MY_HEADER_LEN, h.length - MY_HEADER_LEN - tail, at, ev, err);
     if (code == WB_AGAIN) { /* the same again */
@@ -266,6 +287,7 @@ static void begin(my_decoder *d)
     d->at = 0;
     d->place = g->start;
     d->rows = d->ordinal = 0;
+    wb_out_reset(&d->query);
     d->rows_at.plan = NULL;
     d->window_len = 0;
     d->fragments = 0;
@@ -297,6 +319,8 @@ wb_code my_decoder_next(my_decoder *d, wb_batch *b, size_t room, my_event *ev, w
     d->sink = (my_sink){.b = b, .cur = nothing, .end = nothing};
     d->room = room;
     d->need = 0;
+    d->rows_at.event = NULL; /* the batch may be another one */
+    d->query_put = (wb_str){NULL, 0};
     wb_code code = my_replay(d, b, ev, err);
     uint64_t rows = ev->rows;
     describe(d, ev);

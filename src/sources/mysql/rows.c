@@ -61,7 +61,8 @@ wb_code my_rows_open(my_decoder *d, uint8_t type, const uint8_t *bytes, size_t n
     c->plan = NULL;
     if (!shape_of(type, &s)) return my_bad_event(d, type, err, "it is not known");
     uint64_t id = d->format.post_header[type] == 6 ? my_rd_u32(&r) : my_rd_u48(&r);
-    my_rd_u16(&r); /* flags */
+    if (d->query_over) wb_out_reset(&d->query);
+    d->query_over = my_rd_u16(&r) & 1; /* the last event of its statement */
     if (s.v2) {
         uint16_t extra = my_rd_u16(&r); /* its own two bytes included */
         my_rd_str(&r, extra < 2 ? UINT64_MAX : extra - 2u);
@@ -94,6 +95,9 @@ wb_code my_rows_open(my_decoder *d, uint8_t type, const uint8_t *bytes, size_t n
     c->p = r.p;
     c->end = r.end;
     c->place = d->place;
+    c->start = d->begins;
+    c->first = d->ordinal;
+    c->event = NULL;
     if (c->p < c->end) c->plan = plan;
     if (c->p < c->end || count_bits(c->present, plan->ncols) > 0) return WB_OK;
     wb_code code =
@@ -250,6 +254,18 @@ static wb_code read_update(my_decoder *d, wb_value *before, wb_value *after, wb_
     return read_partial(d, before, after, err);
 }
 
+/* What its rows share, into the batch. */
+static void put_event(my_decoder *d, wb_batch *b)
+{
+    my_cursor *c = &d->rows_at;
+    wb_event *e = wb_batch_alloc(b, sizeof *e);
+    if (!e) return; /* the batch has failed */
+    if (d->query.len && !d->query_put.ptr)
+        d->query_put = (wb_str){wb_batch_copy(b, d->query.p, d->query.len), d->query.len};
+    *e = (wb_event){.first = c->first, .start = c->start, .query = d->query.len ? d->query_put : (wb_str){"", 0}};
+    c->event = e;
+}
+
 static wb_code read_row(my_decoder *d, wb_batch *b, wb_error *err)
 {
     my_cursor *c = &d->rows_at;
@@ -264,12 +280,14 @@ static wb_code read_row(my_decoder *d, wb_batch *b, wb_error *err)
     size_t size = (size_t)(c->p - start);
     if (WB_UNLIKELY(size > images * d->o.max_row)) return too_large(d, size, err);
     if (WB_UNLIKELY(size == 0)) return ends_early(d, err); /* rows of nothing would never end */
+    if (WB_UNLIKELY(!c->event)) put_event(d, b);
     wb_batch_table(b, t);
     wb_change *change = wb_batch_change(b);
     change->op = c->op;
     change->table = t;
     change->ordinal = d->ordinal++;
     change->place = c->place;
+    change->event = c->event;
     if (c->op == WB_INSERT) {
         change->after = values;
     } else {

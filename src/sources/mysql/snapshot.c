@@ -81,6 +81,7 @@ static wb_code begin_piece(my_source *s, wb_error *err)
         t->log = (wb_str){wb_batch_copy(s->batch, p.log.ptr, p.log.len), p.log.len};
     t->commit_us = n->taken_us;
     t->flags = WB_TXN_SNAPSHOT | (n->first_batch ? WB_TXN_BEGIN : 0);
+    if (s->server.flavor == MY_MARIADB) t->flags |= WB_TXN_MARIADB;
     if (n->first_batch) wb_batch_set_reset(s->batch, false);
     wb_batch_set_targets(s->batch, s->fresh ? s->fresh : ~(uint64_t)0);
     n->first_batch = false;

@@ -73,6 +73,16 @@ static const wb_option options[] = {
      .def = "refuse",
      .choices = bad_texts,
      .brief = "What becomes of bytes that are not of their column's character set"},
+    {.name = "query",
+     .type = WB_OPT_BOOL,
+     .offset = AT(query),
+     .flags = WB_OPT_ADVANCED,
+     .def = "false",
+     .brief = "Changes carry the statement that made them, for formats that show it (debezium)",
+     .detail =
+         "Where the log has it: MySQL with binlog_rows_query_log_events = ON, MariaDB with "
+         "binlog_annotate_row_events. Statements may hold what rows do not show. Longer ones than 256 KB are left "
+         "out."},
     {.name = "heartbeat",
      .type = WB_OPT_MSEC,
      .offset = AT(heartbeat_ms),
