@@ -176,6 +176,49 @@ def test_tables_without_key_do_not_break_the_application(wb, db):
     assert "nokey" in found.stdout and "alter table" in found.stdout.lower() and "replica identity" in found.stdout.lower()
 
 
+@pytest.mark.both
+def test_replica_identity_that_comes_later(wb, db):  # proves G-01
+    """The log's own advice, followed: until `resync` the table is named everywhere, from then on its updates travel."""
+    db.sql("create table t (id int primary key); create table nokey (a int, b text); insert into nokey values (1, 'x'), (2, null)")
+    wb.write([wb.sqlite_target(), wb.file_target()], source={"table_interval": "100ms"}).start().streaming()
+    wait_mirror(wb, "nokey")
+    wait_until(lambda: (wb.status()["source"]["server"] or {}).get("tables_inserts_only") == "public.nokey", 20, "its name in status", alive=wb)
+    db.sql("alter table nokey replica identity full")
+    db.sql("update nokey set b = 'not sent' where a = 1")
+    wait_until(lambda: "public.nokey has a replica identity now" in wb.last_log(), 20, "a word", alive=wb)
+    for _ in range(2):  # while it runs, and at the next start
+        assert "walbrook resync FILE public.nokey" in wb.check(code=0).stdout
+        wb.term()
+        wb.start().streaming()
+        assert "public.nokey has a replica identity now" in wb.last_log()
+    wb.command("resync", wb.file, "nokey", code=0)
+    wait_mirror(wb, "nokey")
+    db.sql("update nokey set b = 'sent' where a = 2; delete from nokey where a = 1; insert into nokey values (3, 'z')")
+    wait_mirror(wb, "nokey")
+    wb.term()
+    assert "replica identity" not in wb.check(code=0).stdout and "tables_inserts_only" not in wb.status()["source"]["server"]
+    wb.until_now()
+    assert same_mirror(db, wb.mirror, "nokey")
+
+
+def test_replica_identity_that_goes(wb, db):
+    """With a publication of updates, the application's UPDATE fails from then on: the log and `check` say it."""
+    db.sql("create table t (id int primary key, v text); insert into t values (1, 'a')")
+    wb.write([wb.sqlite_target()], source={"table_interval": "100ms"}).start().streaming()
+    wait_mirror(wb, "t")
+    db.sql("alter table t drop constraint t_pkey")
+    with pytest.raises(psycopg.Error, match="replica identity"):
+        db.sql("update t set v = 'b'")
+    wait_until(lambda: "fail for everyone" in wb.last_log(), 20, "a word", alive=wb)
+    found = wb.check(code=1).stdout
+    assert "public.t is in the publication" in found and 'ALTER TABLE "public"."t" REPLICA IDENTITY FULL' in found
+    db.sql("alter table t replica identity full")
+    db.sql("update t set v = 'b'")
+    wait_mirror(wb, "t")
+    wb.term()
+    wb.check(code=0)
+
+
 def test_tables_made_later_are_named(wb, db):
     run_once(wb, db)
     db.sql("create table later (id int primary key)")

@@ -13,6 +13,7 @@ typedef struct checking {
     pg_link link;
     pg_names names;
     pg_catalog cat;
+    pg_pub pub, insert_pub;
     wb_arena arena;
     wb_patterns *patterns;
     char user[PG_NAME];
@@ -137,6 +138,32 @@ static void put_table(wb_out *o, const pg_table *t)
     pg_put_ident(o, t->name);
 }
 
+/* Its identity and the publication that it is in: what an UPDATE of it does. */
+static void check_identity(checking *c, const pg_table *t)
+{
+    char what[300];
+    wb_out mend = {0};
+    bool breaks = (c->pub.upd || c->pub.del) && pg_pub_breaks(&c->cat, t);
+    if (pg_pub_halved(t)) {
+        wb_out_printf(&mend, "walbrook resync FILE %s.%s", t->schema.ptr, t->name.ptr);
+        (void)snprintf(what, sizeof what,
+                       "%s.%s has a replica identity now, but only its inserts and truncates travel still",
+                       t->schema.ptr, t->name.ptr);
+        found(c->r, WB_WARN, &mend, what);
+    } else if (!t->usable) {
+        wb_out_z(&mend, "ALTER TABLE ");
+        put_table(&mend, t);
+        wb_out_z(&mend, " REPLICA IDENTITY FULL; -- or give it a primary key");
+        if (t->published && !breaks) wb_out_printf(&mend, "\nwalbrook resync FILE %s.%s", t->schema.ptr, t->name.ptr);
+        (void)snprintf(what, sizeof what,
+                       breaks ? "%s.%s is in the publication and has no replica identity: UPDATE and DELETE of it fail "
+                                "for everyone"
+                              : "%s.%s has no replica identity: its updates and deletes do not travel",
+                       t->schema.ptr, t->name.ptr);
+        found(c->r, breaks ? WB_BAD : WB_WARN, &mend, what);
+    }
+}
+
 static void check_tables(checking *c)
 {
     bool negative;
@@ -151,7 +178,7 @@ static void check_tables(checking *c)
         const pg_table *t = &cat->tables[i];
         char what[300];
         if (!t->wanted) continue;
-        fine += t->usable && t->can_select;
+        fine += t->usable && t->can_select && !pg_pub_halved(t);
         if (!t->can_select && (c->s->snapshot_mode != PG_SNAP_NEVER || c->s->reselect)) {
             wb_out mend = {0};
             wb_out_z(&mend, "GRANT USAGE ON SCHEMA ");
@@ -167,21 +194,22 @@ static void check_tables(checking *c)
                            t->name.ptr, c->s->snapshot_mode != PG_SNAP_NEVER ? "snapshot" : "option reselect");
             found(c->r, WB_BAD, &mend, what);
         }
-        if (!t->usable && c->s->snapshot_mode != PG_SNAP_ONLY) {
-            wb_out mend = {0};
-            wb_out_z(&mend, "ALTER TABLE ");
-            put_table(&mend, t);
-            wb_out_z(&mend, " REPLICA IDENTITY FULL; -- or give it a primary key");
-            (void)snprintf(what, sizeof what, "%s.%s has no replica identity: its updates and deletes do not travel",
-                           t->schema.ptr, t->name.ptr);
-            found(c->r, WB_WARN, &mend, what);
-        }
+        if (c->s->snapshot_mode != PG_SNAP_ONLY) check_identity(c, t);
     }
     wb_report_add(c->r, WB_FINE, NULL, "%zu table(s) match, %zu without remarks", cat->nwanted, fine);
 }
 
 static void mend_missing(checking *c, wb_out *mend)
 {
+    for (size_t i = 0; c->pub.ours && i < c->cat.n; i++) {
+        const pg_table *t = &c->cat.tables[i];
+        if (t->wanted && !t->published)
+            wb_out_printf(mend, "%swalbrook add-table FILE %s.%s", mend->len ? "\n" : "", t->schema.ptr, t->name.ptr);
+        if (mend->len < 1000) continue;
+        wb_out_z(mend, "\nand so on; HUP lets all join a pipeline that runs");
+        return;
+    }
+    if (c->pub.ours) return;
     wb_out_z(mend, "ALTER PUBLICATION ");
     pg_put_ident_z(mend, c->names.pub);
     wb_out_z(mend, " ADD TABLE");
@@ -230,14 +258,12 @@ static void check_rights_to_publish(checking *c)
     found(c->r, WB_BAD, &mend, what);
 }
 
-static wb_code check_publication(checking *c, wb_error *err)
+static void check_publication(checking *c)
 {
-    pg_pub pub, insert_pub;
-    wb_code code = pg_pub_look(&c->link, &c->names, &c->cat, &pub, &insert_pub, err);
-    if (code != WB_OK) return code;
+    pg_pub pub = c->pub;
     if (!pub.exists) {
         check_rights_to_publish(c);
-        return WB_OK;
+        return;
     }
     size_t missing = 0;
     for (size_t i = 0; i < c->cat.n; i++) missing += c->cat.tables[i].wanted && !c->cat.tables[i].published;
@@ -253,7 +279,6 @@ static wb_code check_publication(checking *c, wb_error *err)
     if (!pub.ins || !pub.upd || !pub.del || !pub.trunc)
         wb_report_add(c->r, WB_WARN, NULL, "the publication %s leaves out some of insert, update, delete and truncate",
                       c->names.pub);
-    return WB_OK;
 }
 
 static wb_code check_slot(checking *c, wb_error *err)
@@ -267,7 +292,7 @@ static wb_code check_slot(checking *c, wb_error *err)
         wb_report_add(c->r, WB_BAD, NULL, "the replication slot %s does not exist, and create_slot is off",
                       c->names.slot);
     else if (slot.lost)
-        wb_report_add(c->r, WB_BAD, "walbrook drop, then a new snapshot; and raise what was too small",
+        wb_report_add(c->r, WB_BAD, "walbrook run --resnapshot TARGET, for each target; and raise what was too small",
                       "the replication slot %s is lost: %s", c->names.slot, pg_slot_why(&slot));
     else if (!slot.logical || !slot.ours_plugin)
         wb_report_add(c->r, WB_BAD, NULL, "the replication slot %s is not a logical slot of pgoutput", c->names.slot);
@@ -292,11 +317,13 @@ static wb_code check_all(checking *c, wb_error *err)
     if (code == WB_OK && pg_link_no_encoding(&c->link))
         wb_report_add(c->r, WB_WARN, NULL, "%s", pg_link_no_encoding(&c->link));
     if (code == WB_OK) code = pg_catalog_load(&c->link, c->patterns, &c->cat, err);
+    if (code == WB_OK && c->s->snapshot_mode != PG_SNAP_ONLY)
+        code = pg_pub_look(&c->link, &c->names, &c->cat, &c->pub, &c->insert_pub, err);
     if (code != WB_OK) return code;
     check_tables(c);
     if (c->s->snapshot_mode == PG_SNAP_ONLY) return WB_OK;
-    code = check_publication(c, err);
-    return code == WB_OK ? check_slot(c, err) : code;
+    check_publication(c);
+    return check_slot(c, err);
 }
 
 wb_code pg_check(void *ctx, wb_host *h, wb_report *r, wb_error *err)

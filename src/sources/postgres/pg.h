@@ -104,6 +104,7 @@ typedef struct pg_table {
     bool usable;          /* updates and deletes can be published            */
     bool wanted;          /* by the patterns, partitions of wanted ones not  */
     bool published;       /* publication.c                                   */
+    bool whole;           /* not by the second publication only              */
     bool can_select, owned;
     int64_t rows;        /* estimate; -1 unknown                            */
     const char *columns; /* column list of the publication: names separated by \1; NULL: all */
@@ -270,6 +271,13 @@ wb_code pg_pub_look(pg_link *l, const pg_names *names, pg_catalog *cat, pg_pub *
 wb_code pg_pub_prepare(pg_source *s, pg_link *l, bool first, wb_error *err) WB_MUST;
 /* Tables join ours. *second: the second publication is new, so the stream must begin anew to have it. */
 wb_code pg_pub_join(pg_source *s, pg_link *l, pg_table *const *list, size_t n, bool *second, wb_error *err) WB_MUST;
+/* One that got a replica identity after it was published for inserts only; and one that lost its own: the user's
+ * UPDATE of it fails. */
+bool pg_pub_halved(const pg_table *t);
+bool pg_pub_breaks(const pg_catalog *cat, const pg_table *t);
+void pg_pub_warn_identity(const pg_source *s, const pg_table *t); /* when one of the two */
+/* Those of the list that are published by halves move to the first publication. */
+wb_code pg_pub_complete(pg_source *s, pg_link *l, pg_table *const *list, size_t n, wb_error *err) WB_MUST;
 /* CREATE statements that would make ours; for check and hints. */
 void pg_pub_sql(const pg_names *names, const pg_catalog *cat, bool insert_only, int version, wb_out *out);
 wb_code pg_pub_drop(pg_link *l, const pg_names *names, void (*say)(void *arg, const char *line), void *arg,

@@ -56,26 +56,27 @@ static void merge_filter(pg_table *t, bool first, const char *filter, wb_arena *
  * names them here. */
 #define LOOK(exactly, list)                                                                                            \
     "SELECT c.oid, p.rowfilter, CASE WHEN p.attnames @> k.names " exactly " THEN NULL ELSE array_to_string(" list      \
-    ", chr(1)) END FROM pg_publication_tables p JOIN pg_namespace n ON n.nspname = p.schemaname"                       \
+    ", chr(1)) END, p.pubname = $2 FROM pg_publication_tables p JOIN pg_namespace n ON n.nspname = p.schemaname"       \
     " JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename"                                           \
     " CROSS JOIN LATERAL (SELECT coalesce(array_agg(a.attname), '{}') AS names FROM pg_attribute a"                    \
     " WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '') k"                     \
     " WHERE p.pubname IN ($1, $2)"
 
-static wb_code look_tables(pg_link *l, const pg_names *names, pg_catalog *cat, wb_error *err)
+static wb_code look_tables(pg_link *l, const pg_names *names, pg_catalog *cat, const pg_pub *insert_pub, wb_error *err)
 {
-    const char *values[] = {names->pub, names->insert_pub};
+    const char *values[] = {names->pub,
+                            insert_pub->marked ? names->insert_pub : ""}; /* not one that is only named so */
     const char *sql = l->version >= 180000 ? LOOK("AND p.attnames <@ k.names", "p.attnames")
                       : l->version >= 150000
                           ? LOOK("", "ARRAY(SELECT x FROM unnest(p.attnames) x WHERE x = ANY (k.names))")
-                          : "SELECT c.oid, NULL, NULL FROM pg_publication_tables p"
+                          : "SELECT c.oid, NULL, NULL, p.pubname = $2 FROM pg_publication_tables p"
                             " JOIN pg_namespace n ON n.nspname = p.schemaname"
                             " JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename"
                             " WHERE p.pubname IN ($1, $2)";
     PGresult *res;
     wb_code code = pg_run(l, &(pg_call){.why = "to list published tables", .n = 2, .values = values}, sql, &res, err);
     if (code != WB_OK) return code;
-    for (size_t i = 0; i < cat->n; i++) cat->tables[i].published = false;
+    for (size_t i = 0; i < cat->n; i++) cat->tables[i].published = cat->tables[i].whole = false;
     for (int i = 0; i < PQntuples(res); i++) {
         int64_t oid = 0;
         if (wb_parse_int(PQgetvalue(res, i, 0), &oid, NULL) != WB_OK) continue;
@@ -84,6 +85,7 @@ static wb_code look_tables(pg_link *l, const pg_names *names, pg_catalog *cat, w
         merge_filter(t, !t->published, PQgetisnull(res, i, 1) ? NULL : PQgetvalue(res, i, 1), &cat->arena);
         t->columns = PQgetisnull(res, i, 2) ? NULL : wb_arena_strdup(&cat->arena, PQgetvalue(res, i, 2));
         t->published = true;
+        if (PQgetvalue(res, i, 3)[0] != 't') t->whole = true;
     }
     PQclear(res);
     return cat->arena.failed ? pg_nomem(err) : WB_OK;
@@ -94,7 +96,7 @@ wb_code pg_pub_look(pg_link *l, const pg_names *names, pg_catalog *cat, pg_pub *
 {
     *pub = *insert_pub = (pg_pub){0};
     wb_code code = look_settings(l, names, pub, insert_pub, err);
-    return code == WB_OK ? look_tables(l, names, cat, err) : code;
+    return code == WB_OK ? look_tables(l, names, cat, insert_pub, err) : code;
 }
 
 /* ---------------------------------------------------------------- making */
@@ -191,13 +193,18 @@ static void warn_insert_only(const pg_source *s)
         wb_host_log(
             s->host, WB_LOG_WARN,
             "%s.%s has no primary key and no replica identity: only its inserts and truncates travel. This mends "
-            "it: ALTER TABLE \"%s\".\"%s\" REPLICA IDENTITY FULL; then remove and make the pipeline again.",
-            t->schema.ptr, t->name.ptr, t->schema.ptr, t->name.ptr);
+            "it: ALTER TABLE \"%s\".\"%s\" REPLICA IDENTITY FULL; then `walbrook resync FILE %s.%s`.",
+            t->schema.ptr, t->name.ptr, t->schema.ptr, t->name.ptr, t->schema.ptr, t->name.ptr);
     }
 }
 
 static wb_code make_both(pg_source *s, pg_link *l, const pg_pub *pub, const pg_pub *insert_pub, wb_error *err)
 {
+    if (s->tail && s->names.pub_named) { /* one of ours would have to go again, and bears a name that is not ours */
+        wb_fail(err, WB_E_CONFIG, WB_NEVER, "There is no publication %s.", s->names.pub);
+        wb_hint(err, "Without --publication one is made for the time of the tail.");
+        return WB_E_CONFIG;
+    }
     if (!s->create_publication) {
         wb_fail(err, WB_E_CONFIG, WB_NEVER, "The publication %s does not exist, and create_publication is off.",
                 s->names.pub);
@@ -296,6 +303,58 @@ wb_code pg_pub_join(pg_source *s, pg_link *l, pg_table *const *list, size_t n, b
     return code;
 }
 
+/* ---------------------------------------------------------------- a table that has an identity now */
+
+bool pg_pub_halved(const pg_table *t) { return t->wanted && t->published && !t->whole && t->usable; }
+
+bool pg_pub_breaks(const pg_catalog *cat, const pg_table *t)
+{
+    return t->published && t->whole && !t->usable && pg_catalog_covers(cat, t);
+}
+
+static void put_move(const pg_source *s, const pg_table *t, wb_out *sql)
+{
+    for (int whole = 0; whole < 2; whole++) {
+        wb_out_z(sql, whole ? "; ALTER PUBLICATION " : "ALTER PUBLICATION ");
+        pg_put_ident_z(sql, whole ? s->names.pub : s->names.insert_pub);
+        wb_out_z(sql, whole ? " ADD TABLE " : " DROP TABLE ");
+        pg_put_ident(sql, t->schema);
+        wb_out_byte(sql, '.');
+        pg_put_ident(sql, t->name);
+    }
+}
+
+wb_code pg_pub_complete(pg_source *s, pg_link *l, pg_table *const *list, size_t n, wb_error *err)
+{
+    wb_code code = WB_OK;
+    for (size_t i = 0; i < n && code == WB_OK; i++) {
+        wb_out sql = {0};
+        if (!pg_pub_halved(list[i])) continue;
+        put_move(s, list[i], &sql); /* both or neither: several statements in one query are one transaction */
+        code = pg_do(l, "to publish updates and deletes of a table", wb_out_cstr(&sql), err);
+        wb_out_fini(&sql);
+        if (code != WB_OK) break;
+        list[i]->whole = true;
+        wb_host_log(s->host, WB_LOG_INFO, "updates and deletes of %s.%s travel from now on", list[i]->schema.ptr,
+                    list[i]->name.ptr);
+    }
+    return code;
+}
+
+void pg_pub_warn_identity(const pg_source *s, const pg_table *t)
+{
+    if (pg_pub_halved(t))
+        wb_host_log(s->host, WB_LOG_WARN,
+                    "%s.%s has a replica identity now, but only its inserts and truncates travel still: `walbrook "
+                    "resync FILE %s.%s` publishes the rest and reads it again.",
+                    t->schema.ptr, t->name.ptr, t->schema.ptr, t->name.ptr);
+    else if (pg_pub_breaks(&s->cat, t))
+        wb_host_log(s->host, WB_LOG_WARN,
+                    "%s.%s is in the publication %s and has no replica identity: UPDATE and DELETE of it fail for "
+                    "everyone until ALTER TABLE \"%s\".\"%s\" REPLICA IDENTITY FULL.",
+                    t->schema.ptr, t->name.ptr, s->names.pub, t->schema.ptr, t->name.ptr);
+}
+
 /* ---------------------------------------------------------------- at open */
 
 static void warn_difference(const pg_source *s, const pg_pub *pub)
@@ -307,12 +366,7 @@ static void warn_difference(const pg_source *s, const pg_pub *pub)
                         "%s.%s matches `tables` but is not in the publication %s: its changes do "
                         "not travel.",
                         t->schema.ptr, t->name.ptr, s->names.pub);
-        if (t->published && !t->usable && !pub->ours && (pub->upd || pub->del) && pg_catalog_covers(&s->cat, t))
-            wb_host_log(s->host, WB_LOG_WARN,
-                        "%s.%s is in the publication %s and has no replica identity: UPDATE and "
-                        "DELETE of it fail for everyone until ALTER TABLE \"%s\".\"%s\" REPLICA "
-                        "IDENTITY FULL.",
-                        t->schema.ptr, t->name.ptr, s->names.pub, t->schema.ptr, t->name.ptr);
+        if (pub->upd || pub->del) pg_pub_warn_identity(s, t);
     }
     if (!pub->ins || !pub->upd || !pub->del || !pub->trunc)
         wb_host_log(s->host, WB_LOG_WARN, "the publication %s leaves out some of insert, update, delete and truncate",

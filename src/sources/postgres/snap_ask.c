@@ -106,22 +106,37 @@ static wb_code copy_again(pg_source *s, const chosen *l, wb_error *err)
     return code;
 }
 
-/* What the server refuses hurts only the tables that wanted to join. */
+/* What the server refuses hurts only the tables that were asked for. */
+static wb_code only_theirs(const pg_source *s, wb_code code, const wb_error *mine, wb_error *err)
+{
+    if (code == WB_OK) return WB_OK;
+    if (pg_link_dead(&s->side) || code == WB_E_STOPPED || code == WB_E_NOMEM) {
+        *err = *mine;
+        return code;
+    }
+    wb_host_log(s->host, WB_LOG_WARN, "%s", mine->message);
+    return WB_OK;
+}
+
 static wb_code join(pg_source *s, chosen *add, bool *second, wb_error *err)
 {
     wb_error mine;
     wb_error_reset(&mine);
-    wb_code code = pg_pub_join(s, &s->side, add->tables, add->n, second, &mine);
-    if (code != WB_OK && (pg_link_dead(&s->side) || code == WB_E_STOPPED || code == WB_E_NOMEM)) {
-        *err = mine;
-        return code;
-    }
-    if (code != WB_OK) wb_host_log(s->host, WB_LOG_WARN, "%s", mine.message);
+    wb_code code = only_theirs(s, pg_pub_join(s, &s->side, add->tables, add->n, second, &mine), &mine, err);
+    if (code != WB_OK) return code;
     size_t n = 0;
     for (size_t i = 0; i < add->n; i++)
         if (add->tables[i]->published) add->tables[n++] = add->tables[i];
     add->n = n;
     return WB_OK;
+}
+
+/* One that is read again because it has a replica identity now: its updates travel from before it is copied. */
+static wb_code complete(pg_source *s, const chosen *c, wb_error *err)
+{
+    wb_error mine;
+    wb_error_reset(&mine);
+    return only_theirs(s, pg_pub_complete(s, &s->side, c->tables, c->n, &mine), &mine, err);
 }
 
 wb_code pg_snap_wishes(pg_source *s, wb_error *err)
@@ -134,6 +149,7 @@ wb_code pg_snap_wishes(pg_source *s, wb_error *err)
     if (code == WB_OK) code = find_all(s, w.resync, w.nresync, &resync, err);
     if (code == WB_OK && add.n) code = join(s, &add, &second, err);
     if (code == WB_OK) code = copy_again(s, &add, err);
+    if (code == WB_OK) code = complete(s, &resync, err);
     if (code == WB_OK) code = copy_again(s, &resync, err);
     if (code == WB_OK) code = sql_wishes_forget(s->host, &w, err);
     sql_wishes_free(&w);

@@ -65,18 +65,21 @@ static void say_tables(pg_source *s, pg_link *l, const pg_names *names, const wb
     pg_pub pub, insert_pub;
     wb_error ignored;
     wb_error_reset(&ignored);
-    wb_out list = {0};
+    wb_out list = {0}, halves = {0};
     bool fine = pg_patterns_of(s, &a, &patterns, &ignored) == WB_OK &&
                 pg_catalog_load(l, patterns, &cat, &ignored) == WB_OK &&
                 pg_pub_look(l, names, &cat, &pub, &insert_pub, &ignored) == WB_OK;
     for (size_t i = 0; fine && i < cat.n; i++) {
         const pg_table *t = &cat.tables[i];
-        if (!t->wanted || t->published || !pub.exists) continue;
-        wb_out_printf(&list, "%s%s.%s", list.len ? ", " : "", t->schema.ptr, t->name.ptr);
+        if (!t->wanted || t->whole || !pub.exists) continue;
+        wb_out *o = t->published ? &halves : &list;
+        wb_out_printf(o, "%s%s.%s", o->len ? ", " : "", t->schema.ptr, t->name.ptr);
     }
+    if (halves.len && wb_out_cstr(&halves)) facts->text(facts->arg, "tables_inserts_only", halves.p);
     if (list.len && wb_out_cstr(&list)) facts->text(facts->arg, "tables_not_published", list.p);
     if (fine && !pub.exists) facts->text(facts->arg, "publication_missing", names->pub);
     wb_out_fini(&list);
+    wb_out_fini(&halves);
     pg_catalog_free(&cat);
     wb_arena_fini(&a);
 }

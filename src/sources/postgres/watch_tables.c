@@ -128,10 +128,25 @@ static wb_code look_for_new(pg_source *s, pg_catalog *cat, bool looked, wb_error
     return code;
 }
 
+/* ---------------------------------------------------------------- with and without a replica identity */
+
+/* s->cat knows who is published; a change is said once. */
+static void look_at_identities(pg_source *s, const pg_catalog *cat)
+{
+    for (size_t i = 0; i < cat->n && cat != &s->cat; i++) {
+        const pg_table *t = &cat->tables[i];
+        pg_table *had = pg_catalog_find(&s->cat, t->oid);
+        if (!had || !had->published || had->usable == t->usable) continue;
+        had->usable = t->usable;
+        pg_pub_warn_identity(s, had);
+    }
+}
+
 /* ---------------------------------------------------------------- when */
 
 static wb_code look(pg_source *s, pg_catalog *cat, bool looked, wb_error *err)
 {
+    look_at_identities(s, cat);
     wb_code code = may_write(s) ? look_for_dropped(s, cat, err) : WB_OK;
     return code == WB_OK ? look_for_new(s, cat, looked, err) : code;
 }
