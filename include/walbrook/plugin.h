@@ -27,7 +27,9 @@ enum {
     WB_OPT_REQUIRED = 1,
     WB_OPT_SECRET = 2,   /* never printed: *** everywhere                                     */
     WB_OPT_ADVANCED = 4, /* left out of sample configs                                        */
-    WB_OPT_URL = 8       /* a URL whose password is secret: printed without it                */
+    WB_OPT_URL = 8,      /* a URL whose password is secret: printed without it                */
+    WB_OPT_TABLES = 16,  /* patterns of tables, or of columns: `check` names those that match */
+    WB_OPT_COLUMNS = 32  /* nothing                                                           */
 };
 
 typedef struct wb_choice {

@@ -236,6 +236,12 @@ static wb_code set_text(const setter *s, const char *text)
 static wb_code set_list_node(const setter *s)
 {
     const wb_node *list = s->node;
+    if (!list->n) {
+        bool had = had_error(s);
+        wb_code code = refuse(s, NULL, "is an empty list, which could mean all or nothing");
+        HINT(s, had, "Leave the key out, or name something.");
+        return code;
+    }
     const char **items = wb_arena_alloc(s->arena, list->n * sizeof *items);
     if (s->arena->failed || !items) return no_memory(s);
     for (size_t i = 0; i < list->n; i++) {

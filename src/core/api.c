@@ -72,36 +72,6 @@ void wb_pipeline_on_progress(wb_pipeline *p, void (*fn)(void *arg, const char *t
     p->progress_arg = arg;
 }
 
-wb_code wb_pipeline_check(wb_pipeline *p, wb_report *report, wb_error *err)
-{
-    wb_config *c = p->config;
-    wb_state *state = NULL;
-    wb_code rc = wb_state_open(c->state_dir, c->engine.name, c->source->head.name, WB_STATE_LOOK, &state, err);
-    if (rc == WB_AGAIN) rc = WB_OK;
-    if (rc != WB_OK) {
-        wb_report_error(report, err);
-        wb_error_reset(err);
-    }
-    p->state = state;
-    rc = c->source->check ? c->source->check(c->source_ctx, &p->host, report, err) : WB_OK;
-    if (rc != WB_OK) wb_error_where(err, "source");
-    if (rc != WB_OK) p->blame = 's';
-    for (size_t i = 0; rc == WB_OK && i < c->ntargets; i++) {
-        const wb_target_config *t = &c->targets[i];
-        wb_host h;
-        char part[80];
-        snprintf(part, sizeof part, "target %s", t->name);
-        rc = wb_host_init(&h, p, NULL, part, err);
-        if (rc == WB_OK && t->plugin->check) rc = t->plugin->check(t->ctx, &h, report, err);
-        if (rc != WB_OK) wb_error_where(err, "%s", part);
-        if (rc != WB_OK) p->blame = 't';
-        wb_host_fini(&h);
-    }
-    p->state = NULL;
-    wb_state_close(state);
-    return rc;
-}
-
 wb_code wb_pipeline_drop(wb_pipeline *p, void (*say)(void *arg, const char *line), void *arg, wb_error *err)
 {
     wb_config *c = p->config;

@@ -212,6 +212,23 @@ static wb_code refuse_same_name(const wb_config *c, const wb_target_config *t, w
     return WB_OK;
 }
 
+/* Targets read `format` and its options when they open; mistakes belong to the file. */
+static wb_code look_at_format(wb_config *c, const wb_target_config *t, wb_error *err)
+{
+    const wb_option *o = t->plugin->head.options;
+    while (o && o->name && strcmp(o->name, "format") != 0) o++;
+    if (!o || !o->name) return WB_OK;
+    const wb_node *at = wb_node_get(t->node, "format"), *options = wb_node_get(t->node, "format_options");
+    const char *name = at && at->kind == WB_NODE_SCALAR && !wb_node_null(at) ? at->text : o->def;
+    const wb_format *format = name ? wb_find_format(name) : NULL;
+    if (!format) return name ? unknown_plugin(WB_FORMAT, name, at ? at : t->node, err) : WB_OK;
+    void *ctx = room(c, format->head.ctx_size);
+    if (!ctx) return no_memory(err);
+    const char *what = wb_arena_printf(&c->arena, "format %s", format->head.name);
+    wb_code code = wb_options_parse(format->head.options, ctx, options, NULL, what, &c->arena, err);
+    return placed(options ? options : t->node, code, err);
+}
+
 static wb_code read_target(wb_config *c, const wb_node *n, wb_target_config *t, wb_error *err)
 {
     const char *type;
@@ -228,7 +245,7 @@ static wb_code read_target(wb_config *c, const wb_node *n, wb_target_config *t, 
     t->ctx = room(c, t->plugin->head.ctx_size);
     if (!t->ctx) return no_memory(err);
     code = wb_options_parse(t->plugin->head.options, t->ctx, n, target_keys, what, &c->arena, err);
-    return placed(n, code, err);
+    return code ? placed(n, code, err) : look_at_format(c, t, err);
 }
 
 static wb_code read_targets(wb_config *c, wb_error *err)

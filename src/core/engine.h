@@ -195,6 +195,8 @@ void *wb_source_thread(void *arg);
 
 /* members.c: the file's targets against the state's. Main, before the threads. */
 wb_code wb_members_open(wb_pipeline *p, const wb_run_options *o, wb_error *err) WB_MUST;
+/* The same for `check`: what would keep a start from happening. p->state is open to look. */
+wb_code wb_members_check(wb_pipeline *p, wb_report *r, wb_error *err) WB_MUST;
 
 /* watch.c: a thread that asks the server how it is, so that nobody waits for the answer. */
 void *wb_watch_thread(void *arg);

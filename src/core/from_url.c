@@ -33,7 +33,7 @@ static const wb_source *source_of(const char *url, wb_error *err)
     const char *name = wb_source_of_url(url);
     const wb_source *s = name ? wb_find_source(name) : NULL;
     if (s) return s;
-    wb_fail(err, WB_E_CONFIG, WB_NEVER, "no source for this URL");
+    wb_fail(err, WB_E_CONFIG, WB_NEVER, "There is no source for this URL.");
     wb_hint(err, "%s",
             name ? wb_plugin_absent(WB_SOURCE, name) : "A URL begins with postgres://, mysql:// or mariadb:// here.");
     return NULL;

@@ -28,11 +28,85 @@ static wb_lane *lane_named(wb_pipeline *p, const char *name)
     return NULL;
 }
 
+/* ---------------------------------------------------------------- what keeps a start from happening */
+
+static wb_code fail_moved(const wb_target_state *was, const char *type, const char *destination, wb_error *err)
+{
+    wb_fail(err, WB_E_STATE, WB_NEVER, "target %s was %s %s and is now %s %s.", was->name, was->type, was->destination,
+            type, destination);
+    wb_hint(err, "Give the new destination another name, or say `run --forget %s` to treat it as a new target.",
+            was->name);
+    return WB_E_STATE;
+}
+
+static wb_code fail_stranger(const char *name, wb_error *err)
+{
+    wb_fail(err, WB_E_CONFIG, WB_NEVER, "the state knows the target %s, the pipeline file does not name it.", name);
+    wb_hint(err,
+            "Put it back, or say `run --forget %s`: its checkpoint is dropped and the server may discard the "
+            "log that it lacks. A renamed target is a new one.",
+            name);
+    return WB_E_CONFIG;
+}
+
+static wb_code fail_new(const char *name, wb_error *err)
+{
+    wb_fail(err, WB_E_CONFIG, WB_NEVER, "target %s is new to this pipeline, which has run before.", name);
+    wb_hint(err, "Say how it starts: `start: snapshot` (copy the tables first) or `start: now`.");
+    return WB_E_CONFIG;
+}
+
+static bool has_checkpoint(const wb_target_state *t) { return t->checkpoint.len || t->last.len || t->last.ordinal; }
+
+/* ---------------------------------------------------------------- `check`: the same, without a lane, all of it */
+
+typedef struct looking {
+    const wb_config *c;
+    wb_report *r;
+    bool known[64];
+    bool has_run;
+} looking;
+
+static void look_at(void *arg, const wb_target_state *t)
+{
+    looking *k = arg;
+    wb_error err = {0};
+    char where[1024] = "";
+    const wb_target_config *is = NULL;
+    for (size_t i = 0; i < k->c->ntargets; i++) {
+        if (strcmp(k->c->targets[i].name, t->name) != 0) continue;
+        is = &k->c->targets[i];
+        k->known[i] = true;
+    }
+    if (has_checkpoint(t)) k->has_run = true;
+    if (is && is->plugin->destination) (void)is->plugin->destination(is->ctx, where, sizeof where);
+    if (!is)
+        (void)fail_stranger(t->name, &err);
+    else if (strcmp(is->plugin->head.name, t->type) != 0 || strcmp(where, t->destination) != 0)
+        (void)fail_moved(t, is->plugin->head.name, where, &err);
+    if (err.code) wb_report_error(k->r, &err);
+}
+
+wb_code wb_members_check(wb_pipeline *p, wb_report *r, wb_error *err)
+{
+    looking k = {.c = p->config, .r = r};
+    wb_code rc = wb_state_load_targets(p->state, look_at, &k, err);
+    for (size_t i = 0; rc == WB_OK && k.has_run && i < k.c->ntargets; i++) {
+        wb_error mine = {0};
+        if (k.known[i] || k.c->targets[i].start != WB_START_UNSET) continue;
+        (void)fail_new(k.c->targets[i].name, &mine);
+        wb_report_error(r, &mine);
+    }
+    return rc;
+}
+
+/* ---------------------------------------------------------------- `run` */
+
 static void meet_one(void *arg, const wb_target_state *t)
 {
     roll *r = arg;
     if (r->rc != WB_OK) return;
-    if (t->checkpoint.len || t->last.len || t->last.ordinal) r->has_run = true;
+    if (has_checkpoint(t)) r->has_run = true;
     wb_lane *l = lane_named(r->p, t->name);
     if (!l) {
         if (!listed(r->forget, t->name) && r->nstrangers < WB_COUNT(r->strangers))
@@ -40,16 +114,8 @@ static void meet_one(void *arg, const wb_target_state *t)
         return;
     }
     if (strcmp(l->known.type, t->type) != 0 || strcmp(l->known.destination, t->destination) != 0) {
-        r->rc = wb_fail(r->err, WB_E_STATE, WB_NEVER, "target %s was %s %s and is now %s %s", t->name, t->type,
-                        t->destination, l->known.type, l->known.destination);
-        wb_hint(r->err, "Give the new destination another name, or say `run --forget %s` to treat it as a new target.",
-                t->name);
-        if (listed(r->forget, t->name)) {
-            wb_error_reset(r->err);
-            r->rc = WB_OK; /* forgotten below, then fresh */
-            return;
-        }
-        return;
+        if (!listed(r->forget, t->name)) r->rc = fail_moved(t, l->known.type, l->known.destination, r->err);
+        return; /* forgotten below, then fresh */
     }
     if (listed(r->forget, t->name)) return;
     bool kept = wb_keep(&l->known.checkpoint, wb_kept_stand(&t->checkpoint)) &&
@@ -66,14 +132,7 @@ static wb_code read_roll(wb_pipeline *p, roll *r, const wb_run_options *o, wb_er
     *r = (roll){.p = p, .forget = o ? o->forget : NULL, .err = err};
     wb_code rc = wb_state_load_targets(p->state, meet_one, r, err);
     if (rc == WB_OK) rc = r->rc;
-    if (rc == WB_OK && r->nstrangers) {
-        rc = wb_fail(err, WB_E_CONFIG, WB_NEVER, "the state knows the target %s, the pipeline file does not name it",
-                     r->strangers[0]);
-        wb_hint(err,
-                "Put it back, or say `run --forget %s`: its checkpoint is dropped and the server may discard the "
-                "log that it lacks. A renamed target is a new one.",
-                r->strangers[0]);
-    }
+    if (rc == WB_OK && r->nstrangers) rc = fail_stranger(r->strangers[0], err);
     for (size_t i = 0; rc == WB_OK && r->forget && r->forget[i]; i++)
         rc = wb_state_forget_target(p->state, r->forget[i], err);
     return rc;
@@ -98,12 +157,7 @@ static wb_code admit(wb_pipeline *p, const roll *r, wb_lane *l, const wb_run_opt
     bool accept = o && listed(o->accept, l->config->name);
     wb_start start = l->config->start;
     wb_code rc = WB_OK;
-    if (fresh && r->has_run && start == WB_START_UNSET && !again && !accept) {
-        rc = wb_fail(err, WB_E_CONFIG, WB_NEVER, "target %s is new to this pipeline, which has run before",
-                     l->config->name);
-        wb_hint(err, "Say how it starts: `start: snapshot` (copy the tables first) or `start: now`.");
-        return rc;
-    }
+    if (fresh && r->has_run && start == WB_START_UNSET && !again && !accept) return fail_new(l->config->name, err);
     if (again) rc = wb_lane_from_nothing(l, err);
     if (rc == WB_OK && fresh && start == WB_START_NOW) rc = start_now(p, l, err);
     if (rc == WB_OK) rc = wb_lane_open(l, fresh && !again, accept || again, err);

@@ -149,6 +149,7 @@ static const wb_option options[] = {
     {.name = "keep",
      .type = WB_OPT_LIST,
      .offset = AT(keep),
+     .flags = WB_OPT_COLUMNS,
      .brief = "keep only these columns",
      .detail = "Patterns column, table.column or schema.table.column, on the names at this step. Key columns stay in "
                "any case; a table of which no column is named stays whole.",
@@ -156,6 +157,7 @@ static const wb_option options[] = {
     {.name = "drop",
      .type = WB_OPT_LIST,
      .offset = AT(drop),
+     .flags = WB_OPT_COLUMNS,
      .brief = "leave these columns out",
      .detail = "Key columns cannot be left out.",
      .example = "[\"*.password\", public.users.notes]"},

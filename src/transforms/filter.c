@@ -337,6 +337,7 @@ static const wb_option options[] = {
     {.name = "tables",
      .type = WB_OPT_LIST,
      .offset = AT(tables),
+     .flags = WB_OPT_TABLES,
      .brief = "keep only these tables",
      .detail = "Patterns; ! takes away; the last one that matches decides.",
      .example = "[public.*, \"!public.audit_*\"]"},
@@ -349,6 +350,7 @@ static const wb_option options[] = {
     {.name = "where",
      .type = WB_OPT_NODE,
      .offset = AT(where),
+     .flags = WB_OPT_COLUMNS,
      .brief = "keep only rows that fulfil this",
      .detail = "One condition or a list that must all hold: column, op, value. op: = != < <= > >= in not_in is_null "
                "not_null like not_like. The new row is looked at, for a DELETE the old one. A change that does not "
@@ -358,6 +360,7 @@ static const wb_option options[] = {
     {.name = "for",
      .type = WB_OPT_LIST,
      .offset = AT(scope),
+     .flags = WB_OPT_TABLES,
      .brief = "leave all other tables alone",
      .detail = "Only changes of these tables are looked at; every other one passes.",
      .example = "[public.orders]"},

@@ -227,7 +227,7 @@ static const wb_option options[] = {
     {.name = "columns",
      .type = WB_OPT_LIST,
      .offset = AT(columns),
-     .flags = WB_OPT_REQUIRED,
+     .flags = WB_OPT_REQUIRED | WB_OPT_COLUMNS,
      .brief = "the columns to hide",
      .detail = "Patterns column, table.column or schema.table.column, on the names at "
                "this step; ! takes away.",

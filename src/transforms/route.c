@@ -77,6 +77,7 @@ static const wb_option options[] = {
     {.name = "tables",
      .type = WB_OPT_LIST,
      .offset = AT(tables),
+     .flags = WB_OPT_TABLES,
      .brief = "only these tables; default: all",
      .detail = "Patterns on the names at this step. Of several route steps the last one that matches decides.",
      .example = "[public.orders*]"},

@@ -181,12 +181,13 @@ static void test_a_list(void **state)
     wb_node a = {.kind = WB_NODE_SCALAR, .text = "one"}, b = {.kind = WB_NODE_SCALAR, .text = "", .quoted = true};
     const wb_node *items[] = {&a, &b};
     *add(&t, "tables", NULL) = (wb_node){.kind = WB_NODE_LIST, .n = 2, .items = items};
-    *add(&t, "keys", NULL) = (wb_node){.kind = WB_NODE_LIST, .n = 0};
     assert_int_equal(parse(u, &t.map), WB_OK);
     assert_int_equal(u->s.tables.n, 2);
     assert_string_equal(u->s.tables.items[0], "one");
     assert_string_equal(u->s.tables.items[1], "");
-    assert_int_equal(u->s.keys.n, 0);
+    *add(&t, "keys", NULL) = (wb_node){.kind = WB_NODE_LIST, .n = 0}; /* all, or nothing? */
+    assert_int_equal(parse(u, &t.map), WB_E_CONFIG);
+    assert_non_null(strstr(u->err.message, "`keys` is an empty list"));
 }
 
 static void test_null_means_absent(void **state)
