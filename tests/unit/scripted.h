@@ -25,6 +25,7 @@ typedef struct script {
     bool turns;            /* it is read in turns that are resumed, not in one */
     bool endless;          /* idle instead of end */
     unsigned break_one_in; /* of reads: the connection breaks */
+    int64_t held;          /* bytes of log that the server says it keeps for us */
     uint64_t settled;      /* what the source was told to forget */
     unsigned opens, snapshots;
     bool lost;             /* settled passed something that somebody lacked */
@@ -294,6 +295,12 @@ static wb_code scripted_tip(void *ctx, wb_host *h, void *out, size_t cap, size_t
     *len = 8;
     return WB_OK;
 }
+static wb_code scripted_status(void *ctx, wb_host *h, wb_pos settled, const wb_facts *facts, wb_error *err)
+{
+    WB_UNUSED(ctx), WB_UNUSED(h), WB_UNUSED(settled), WB_UNUSED(err);
+    facts->number(facts->arg, "held_bytes", the_script.held);
+    return WB_OK;
+}
 static void scripted_interrupt(void *ctx) { WB_UNUSED(ctx); }
 static void scripted_close(void *ctx)
 {
@@ -306,7 +313,7 @@ static const wb_source scripted_source = {
     .head = {.kind = WB_SOURCE, .name = "scripted", .brief = "a known log", .options = scripted_options, .ctx_size = sizeof(scripted)},
     .open = scripted_open, .read = scripted_read, .settle = scripted_settle, .holds = scripted_holds,
     .compare = scripted_compare, .meet = scripted_meet, .join = scripted_join, .tip = scripted_tip, .render = scripted_render,
-    .interrupt = scripted_interrupt, .close = scripted_close};
+    .status = scripted_status, .interrupt = scripted_interrupt, .close = scripted_close};
 
 /* ---------------------------------------------------------------- the target */
 
@@ -320,6 +327,8 @@ typedef struct vault {
     bool keeps;       /* it keeps a stand beside the data */
     unsigned trouble; /* one call in so many goes wrong; 0: never */
     atomic_bool blocked; /* takes nothing */
+    unsigned poison;     /* the first row of one transaction in so many can never be taken; 0: none */
+    size_t mute;         /* the first so many times that it is open, it answers nothing */
     seen *rows;
     size_t n, cap;
     atomic_size_t shown; /* n, for other threads to look at */
@@ -461,8 +470,17 @@ static wb_code shaky_write(void *ctx, const wb_view *v, wb_ticket t, wb_error *e
     if ((v->flags & WB_VIEW_OPEN) && !s->open) s->turn_at = s->n;
     s->open = (v->flags & WB_VIEW_OPEN) != 0;
     size_t i = 0;
-    for (const wb_change *c; (c = wb_view_next(v, &i));)
-        remember(&s->rows, &s->n, &s->cap, (seen){(uint64_t)c->after[0].as.i, (uint64_t)c->after[1].as.i});
+    for (const wb_change *c; (c = wb_view_next(v, &i));) {
+        seen row = {(uint64_t)c->after[0].as.i, (uint64_t)c->after[1].as.i};
+        if (s->v->poison && row.txn % s->v->poison == 0 && row.ordinal == 0) {
+            wb_error why = {0};
+            wb_fail(&why, WB_E_DATA, WB_POISON, "the shaky target can never take this");
+            wb_code code = wb_host_poison(s->h, t, v, c, &why, err);
+            if (code != WB_OK) return code;
+            continue;
+        }
+        remember(&s->rows, &s->n, &s->cap, row);
+    }
     pending *p = &s->tickets[s->ntickets++];
     *p = (pending){.t = t, .pos_len = v->stand.pos.len, .ordinal = v->stand.ordinal, .ends = v->ends_txn, .open = s->open};
     if (v->stand.pos.len) memcpy(p->pos, v->stand.pos.ptr, v->stand.pos.len);
@@ -473,7 +491,7 @@ static wb_code shaky_write(void *ctx, const wb_view *v, wb_ticket t, wb_error *e
 static wb_code shaky_flush(void *ctx, int ms, wb_error *err)
 {
     shaky *s = ctx;
-    if (s->v->blocked) return s->ntickets ? WB_AGAIN : WB_OK;
+    if (s->v->blocked || s->v->opens <= s->v->mute) return s->ntickets ? WB_AGAIN : WB_OK;
     if (ms >= 0 && s->ntickets && s->ntickets < 3 && test_random(&s->rnd) % 2) return WB_AGAIN;
     return shaky_commit(s, err);
 }
