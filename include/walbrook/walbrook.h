@@ -11,6 +11,7 @@ extern "C" {
 #endif
 
 WB_API const char *wb_version(void);
+WB_API const char *wb_libraries(void); /* what every build needs, with versions; plugins name theirs */
 
 typedef struct wb_pipeline wb_pipeline;
 

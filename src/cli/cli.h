@@ -111,6 +111,7 @@ typedef struct cli_job {
     const char *text; /* a pipeline file in memory, stateless    */
     wb_run_options options;
     bool watch_stdout; /* stop quietly when nobody reads stdout   */
+    const char *hello; /* for a person, when it has started; NULL: nothing */
 } cli_job;
 /* Runs all of them until they end or a signal says so; the worst exit code. */
 int cli_run_jobs(const cli_job *jobs, size_t n);

@@ -51,6 +51,9 @@ int cli_drop(const cli_args *a)
         (void)cli_failed(&err);
     else if (!removed)
         (void)puts("There was nothing to remove.");
+    else
+        (void)puts("What the targets hold stays. To copy into the same places again: walbrook run FILE --resnapshot "
+                   "NAME, for each target.");
     wb_pipeline_free(p);
     return exit_code;
 }

@@ -183,16 +183,17 @@ static void print_libraries(void)
     const char *seen[NAMES];
     size_t n = 0;
     const wb_plugin *p;
+    (void)printf("  libraries:  %s", wb_libraries());
     for (size_t k = 0; k < KINDS; k++)
         for (size_t i = 0; (p = wb_plugin_at(kinds[k].kind, i)); i++) {
             const char *version = p->version ? p->version() : NULL;
             size_t s = 0;
             while (version && s < n && strcmp(seen[s], version) != 0) s++;
             if (!version || s < n || n == NAMES) continue;
-            (void)printf("%s%s", n ? ", " : "  libraries:  ", version);
+            (void)printf(", %s", version);
             seen[n++] = version;
         }
-    if (n) (void)putchar('\n');
+    (void)putchar('\n');
 }
 
 int cli_version(void)

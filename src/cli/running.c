@@ -132,6 +132,8 @@ static void on_signal(crew *c, int sig)
     pthread_mutex_lock(&c->mutex);
     if (sig == SIGHUP) {
         cli_say_reopen();
+        cli_say(WB_LOG_INFO, "walbrook",
+                "HUP: files are synced and opened again, new tables that match are looked for");
         for (size_t i = 0; i < c->n; i++)
             if (c->workers[i].p) wb_pipeline_reload(c->workers[i].p);
     } else if (sig == SIGUSR1) {
@@ -154,7 +156,7 @@ static void read_signals(crew *c, int fd)
 }
 
 /* Until every worker has ended. */
-static void wait_for_all(crew *c, int signals, bool watch_stdout)
+static void wait_for_all(crew *c, int signals, bool watch_stdout, const char *hello)
 {
     bool told_ready = false, broken = false;
     int watchdog = cli_watchdog_ms();
@@ -164,6 +166,7 @@ static void wait_for_all(crew *c, int signals, bool watch_stdout)
         pthread_mutex_unlock(&c->mutex);
         if (over) return;
         if (ready && !told_ready) cli_notify("READY=1");
+        if (ready && !told_ready && hello && isatty(STDERR_FILENO)) (void)fprintf(stderr, "%s\n", hello);
         told_ready = told_ready || ready;
         struct pollfd fds[3] = {
             {signals, POLLIN, 0}, {c->events, POLLIN, 0}, {watch_stdout && !broken ? STDOUT_FILENO : -1, 0, 0}};
@@ -227,7 +230,7 @@ int cli_run_jobs(const cli_job *jobs, size_t n)
         return cli_usage_error("There are not enough file descriptors or memory to start.");
     }
     start_all(&c, jobs);
-    wait_for_all(&c, signals, jobs[0].watch_stdout);
+    wait_for_all(&c, signals, jobs[0].watch_stdout, jobs[0].hello);
     for (size_t i = 0; i < n; i++) {
         if (c.workers[i].started) pthread_join(c.workers[i].thread, NULL);
         if (c.workers[i].code > worst) worst = c.workers[i].code;

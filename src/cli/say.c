@@ -144,8 +144,10 @@ void cli_on_log(void *arg, wb_log_level level, const char *part, const char *tex
 void cli_say_error(const wb_error *err, const char *pipeline)
 {
     char text[sizeof err->message + sizeof err->hint + 32], part[160];
+    size_t n = strlen(err->message);
+    bool open = n && err->hint[0] && !err->native[0] && !strchr(".!?:;", err->message[n - 1]); /* a sentence follows */
     (void)snprintf(text, sizeof text, "%s%s%s%s%s%s", err->message, err->native[0] ? " [" : "", err->native,
-                   err->native[0] ? "]" : "", err->hint[0] ? " " : "", err->hint);
+                   err->native[0] ? "]" : "", err->hint[0] ? open ? ". " : " " : "", err->hint);
     (void)snprintf(part, sizeof part, "%s%s%s", pipeline ? pipeline : "", pipeline && err->where[0] ? " " : "",
                    err->where);
     cli_say(WB_LOG_ERROR, part[0] ? part : "walbrook", text);

@@ -58,7 +58,7 @@ int cli_tail(const cli_args *a)
         free(text);
         return cli_usage_error("The URL, the publication or a table pattern holds a control character.");
     }
-    cli_job job = {.file = "tail", .text = text, .watch_stdout = true};
+    cli_job job = {.file = "tail", .text = text, .watch_stdout = true, .hello = "Watching; Ctrl-C ends it."};
     code = cli_run_jobs(&job, 1);
     memset(text, 0, n); /* the URL may hold a password */
     free(text);

@@ -41,8 +41,8 @@ static wb_code db_fail(wb_state *s, wb_error *err, const char *doing)
     wb_code code = wb_fail(err, WB_E_STATE, rc == SQLITE_BUSY || rc == SQLITE_IOERR ? WB_RETRY : WB_NEVER,
                            "state: %s while %s (%s)", sqlite3_errmsg(s->db), doing, s->path);
     if (rc == SQLITE_CORRUPT || rc == SQLITE_NOTADB)
-        wb_hint(err, "The state file is damaged. Restore it, or remove the folder and start again with a new snapshot "
-                     "(walbrook drop, then run).");
+        wb_hint(err, "The state file is damaged. Restore it, or begin anew: remove the folder, `walbrook drop`, then "
+                     "`walbrook run --resnapshot TARGET` for each target.");
     return code;
 }
 

@@ -1,6 +1,7 @@
 /* yaml.c: a pipeline file's YAML to nodes with their lines, through libyaml's events. Called by config.c.
  * Aliases are refused altogether: no pipeline file needs them, and a few lines of them can mean gigabytes. */
 #include "core/yaml.h"
+#include "walbrook/walbrook.h"
 
 #include <stdio.h>
 #include <yaml.h>
@@ -319,4 +320,11 @@ wb_code wb_yaml_load(const wb_yaml_in *in, wb_arena *a, const wb_node **root, wb
     if ((*root)->kind != WB_NODE_MAP)
         return wb_node_fail(*root, err, "A pipeline file begins with keys such as \"source:\" and \"targets:\".");
     return a->failed ? no_memory(&r) : WB_OK;
+}
+
+const char *wb_libraries(void)
+{
+    static _Thread_local char text[40];
+    (void)snprintf(text, sizeof text, "libyaml %s", yaml_get_version_string());
+    return text;
 }

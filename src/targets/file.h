@@ -67,6 +67,7 @@ wb_code file_compress_put(file_compress *c, const char *p, size_t n, wb_out *to,
 /* End the frame, if one is begun: what was put can be read back from here on. */
 wb_code file_compress_end(file_compress *c, wb_out *to, wb_error *err) WB_MUST;
 void file_compress_free(file_compress *c);
+const char *file_compress_version(void); /* of the libraries; NULL: none is built in */
 
 /* ---------------------------------------------------------------- the target */
 

@@ -2,6 +2,8 @@
  * Memory: what one stream of the library needs, a few MB at usual levels. */
 #include "targets/file.h"
 
+#include <stdio.h>
+
 #ifdef WB_HAVE_ZSTD
 #include <zstd.h>
 #endif
@@ -22,6 +24,20 @@ struct file_compress {
 };
 
 enum { PIECE = 64 * 1024 };
+
+const char *file_compress_version(void)
+{
+    static _Thread_local char text[80];
+    text[0] = 0;
+#ifdef WB_HAVE_ZSTD
+    (void)snprintf(text, sizeof text, "zstd %s", ZSTD_versionString());
+#endif
+#ifdef WB_HAVE_ZLIB
+    size_t n = strlen(text);
+    (void)snprintf(text + n, sizeof text - n, "%szlib %s", n ? ", " : "", zlibVersion());
+#endif
+    return text[0] ? text : NULL;
+}
 
 static wb_code no_memory(wb_error *err)
 {

@@ -19,7 +19,7 @@ from servers import PASSWORD
 def test_version_names_connectors_and_libraries(make_wb):
     out = make_wb().command("--version", code=0).stdout
     assert re.search(r"walbrook \d+\.\d+\.\d+", out)
-    for word in ("postgres", "file", "sqlite", "libpq", "SQLite"):
+    for word in ("postgres", "file", "sqlite", "libpq", "SQLite", "libyaml", "zstd", "zlib", "OpenSSL"):
         assert word.lower() in out.lower(), out
 
 
@@ -74,6 +74,9 @@ MISTAKES = [
     ("wrong choice", "source:\n  type: postgres\n  url: postgres://x\n  snapshot: inital\ntargets: [{type: file, path: a}]\n", 4, "initial"),
     ("not YAML", "source: {type: postgres\ntargets: ]\n", None, ""),
     ("a key twice", "source: {type: postgres, url: 'postgres://x'}\nmemory: 64MB\nmemory: 32MB\ntargets: [{type: file, path: a}]\n", 3, "memory"),
+    ("unknown format", "source: {type: postgres, url: 'postgres://x'}\ntargets:\n  - type: file\n    path: a\n    format: recrod\n", 5, "record"),
+    ("unknown option of a format", "source: {type: postgres, url: 'postgres://x'}\ntargets:\n  - type: file\n    path: a\n    format_options:\n      befor: true\n", 6, "before"),
+    ("an empty list", "source: {type: postgres, url: 'postgres://x'}\ntargets:\n  - type: file\n    path: a\n    operations: []\n", 5, "operations"),
     ("no such variable", "source:\n  type: postgres\n  url: ${NO_SUCH_VARIABLE}\ntargets: [{type: file, path: a}]\n", 3, "NO_SUCH_VARIABLE"),
     ("no such secret file", "source:\n  type: postgres\n  url: ${file:/no/such/secret}\ntargets: [{type: file, path: a}]\n", 3, "/no/such/secret"),
 ]
@@ -119,6 +122,40 @@ def test_check_finds_a_target_that_cannot_be_written(wb, db):
     shop.create(db)
     wb.write([wb.file_target(path="/no/such/folder/out.jsonl")])
     assert "/no/such/folder" in wb.check(code=1).stdout
+
+
+def test_check_names_patterns_that_match_nothing(wb, db):
+    """A mistyped name masks nothing, and nobody would be told."""
+    shop.create(db, 1)
+    steps = [{"mask": {"columns": ["*.emial", "customers.name"], "with": "redact"}},
+             {"rename": {"tables": {"public.ordres": "public.sales"}, "columns": {"public.orders.customer": "buyer"}}},
+             {"filter": {"where": {"column": "balanec", "op": ">", "value": 1}}},
+             {"columns": {"drop": ["orders.customer", "orders.buyer"]}}]
+    wb.write([wb.file_target(tables=["public.custmers", "!public.nothing"]), wb.sqlite_target(columns=["customers.*", "!*.secret", "odrers.*"])],
+             transforms=steps)
+    warned = [line for line in wb.check(code=0).stdout.splitlines() if line.startswith("warn") and "matches" in line]
+    for near in ("transform mask: no column matches `*.emial`", "transform rename: no table matches `public.ordres`",
+                 "transform filter: no column matches `balanec`", "transform columns: no column matches `orders.customer`",
+                 "target file: no table matches `public.custmers`", "target sqlite: no column matches `odrers.*`"):
+        assert any(near in w and "shop.yaml:" in w for w in warned), (near, warned)
+    assert len(warned) == 6, warned
+
+
+def test_check_refuses_what_a_transform_will_refuse(wb, db):
+    shop.create(db, 1)
+    wb.write([wb.file_target()], transforms=[{"mask": {"columns": ["customers.id"], "with": "redact"}}])
+    assert "customers.id is part of the key" in wb.check(code=1).stdout
+    wb.write([wb.file_target()], transforms=[{"filter": {"tables": ["!public.customers"]}}, {"mask": {"columns": ["*.id", "!orders.*", "!audit_log.*"]}}])
+    assert "part of the key" not in wb.check().stdout, "the table never gets there"
+
+
+def test_check_says_what_a_start_will_say_of_targets(wb, db):
+    shop.create(db, 1)
+    wb.write([wb.file_target(name="one"), wb.file_target(name="two", path="two.jsonl")]).until_now()
+    wb.check(code=0)
+    wb.write([wb.file_target(name="one", path="elsewhere.jsonl"), wb.sqlite_target(name="three")])
+    found = wb.check(code=1).stdout
+    assert "one was file out.jsonl and is now file elsewhere.jsonl" in found and "run --forget two" in found and "target three is new" in found
 
 
 def test_init_writes_a_file_that_works(make_wb, db):
@@ -321,6 +358,13 @@ def test_tail_uses_an_existing_publication(wb, db):
         p.terminate()
         p.wait(15)
     assert db.publications() == ["mine"]
+
+
+def test_tail_makes_no_publication_of_a_name_that_is_given(wb, db):
+    """It would have to drop it again, and a tail that is killed would leave it."""
+    db.sql("create table a (id int primary key)")
+    done = wb.command("tail", db.url(), "--publication", "mien", code=3)
+    assert "no publication mien" in done.stderr and db.publications() == []
 
 
 # ---------------------------------------------------------------- secrets

@@ -101,7 +101,7 @@ wb_code pg_fail_result(pg_link *l, const PGresult *res, const char *why, wb_erro
     wb_fail(err, c->code, gap ? WB_NEVER : c->next, "PostgreSQL refused %s: %s%s%s.", why, text, more[0] ? ". " : "",
             more);
     if (fresh) set_native(err, state);
-    if (gap) wb_hint(err, "`walbrook drop` and run again for a new snapshot; or set `snapshot: when_needed`.");
+    if (gap) wb_hint(err, "A new snapshot: `walbrook run --resnapshot TARGET`; or set `snapshot: when_needed`.");
     if (c->hint) wb_hint(err, "%s", c->hint);
     return c->code;
 }

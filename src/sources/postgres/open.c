@@ -97,8 +97,8 @@ static wb_code identify(pg_source *s, pg_lsn pos, wb_error *err)
         wb_fail(err, WB_E_GAP, s->snapshot_mode == PG_SNAP_WHEN_NEEDED ? WB_RESNAPSHOT : WB_NEVER,
                 "This is another server: its system identifier is %s, and the positions of this pipeline belong to %s.",
                 is, system);
-        wb_hint(err,
-                "Check the url. If the database has moved for good, `walbrook drop` and run again for a new snapshot.");
+        wb_hint(err, "Check the url. If the database has moved for good: `walbrook drop`, then `walbrook run "
+                     "--resnapshot TARGET`.");
         return WB_E_GAP;
     }
     if (pos && timeline[0] && strcmp(timeline, tl) != 0) {

@@ -159,8 +159,8 @@ wb_code pg_gap(const pg_source *s, wb_error *err, const char *fmt, ...)
     bool again = s->snapshot_mode == PG_SNAP_WHEN_NEEDED;
     wb_fail(err, WB_E_GAP, again ? WB_RESNAPSHOT : WB_NEVER, "%s.", text);
     if (!again)
-        wb_hint(err, "A new snapshot is the only way to be complete again: `walbrook drop` and run again, or set "
-                     "`snapshot: when_needed`, which does it by itself.");
+        wb_hint(err, "A new snapshot is the only way to be complete again: `walbrook run --resnapshot TARGET` for each "
+                     "target, or set `snapshot: when_needed`, which does it by itself.");
     return WB_E_GAP;
 }
 
