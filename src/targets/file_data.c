@@ -132,9 +132,9 @@ void file_data_close(file_target *f)
 
 /* ---------------------------------------------------------------- write */
 
-/* A copy or a backlog writes gigabytes. Left to itself the kernel would take as much of the machine's memory for them, a
- * fresh page for every one written, and that costs several times what writing does. Slow files stay cached for those who
- * read along. */
+/* A copy or a backlog writes gigabytes. Left to itself the kernel would take as much of the machine's memory for them,
+ * a fresh page for every one written, and that costs several times what writing does. Slow files stay cached for those
+ * who read along. */
 static void spare_memory(file_target *f)
 {
     if (f->end < f->passed) f->passed = f->end; /* it was cut */

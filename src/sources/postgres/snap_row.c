@@ -1,5 +1,5 @@
-/* snap_row.c: the rows of one chunk off its connection. The server's COPY writes a line a row; PQgetlineAsync is libpq's
- * one way to them that does not cost a malloc and a free each. Source thread. */
+/* snap_row.c: the rows of one chunk off its connection. The server's COPY writes a line a row; PQgetlineAsync is
+ * libpq's one way to them that does not cost a malloc and a free each. Source thread. */
 #include "pg.h"
 
 enum { ROW_FIRST = 8 * 1024, ROW_KEEP = 1 << 20 }; /* memory of a larger one is given back */
