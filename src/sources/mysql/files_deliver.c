@@ -241,7 +241,7 @@ static wb_code begin_txn(my_files *s, const my_event *ev, wb_error *err)
     return WB_OK;
 }
 
-static void end_txn(my_files *s, const my_event *ev)
+static wb_code end_txn(my_files *s, const my_event *ev, wb_error *err)
 {
     if (s->in_batch) {
         wb_txn *t = wb_batch_last_txn(s->batch);
@@ -250,6 +250,8 @@ static void end_txn(my_files *s, const my_event *ev)
     }
     if (is_gtid(&ev->gtid, &s->to)) s->ended = true;
     s->active = s->in_batch = s->in_group = false;
+    bool counts = s->set_whole && ev->gtid.flavor != MY_UNKNOWN;
+    return counts && !my_gtid_set_add(s->set, &ev->gtid) ? my_files_nomem(err) : WB_OK;
 }
 
 /* One step through the group that feed announced. WB_AGAIN: no budget. */
@@ -270,7 +272,7 @@ wb_code my_files_step(my_files *s, wb_error *err)
     case MY_EV_BEGIN: return begin_txn(s, &ev, err);
     case MY_EV_ROWS: s->ordinal += ev.rows; return WB_OK;
     case MY_EV_DDL: return s->skip ? WB_OK : take_ddl(s, &ev, err);
-    case MY_EV_COMMIT: end_txn(s, &ev); return WB_OK;
+    case MY_EV_COMMIT: return end_txn(s, &ev, err);
     default: return WB_OK;
     }
 }
