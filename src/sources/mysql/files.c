@@ -270,6 +270,10 @@ static wb_code finish(my_files *s, wb_error *err)
     if (!s->ended && s->to.kind == MY_BOUND_GTID)
         return wb_fail(err, WB_E_CONFIG, WB_NEVER, "stop: no transaction with the GTID %s is in these files.",
                        s->to.text);
+    uint64_t skipped = my_decoder_skipped(s->decoder);
+    if (skipped)
+        wb_host_log(s->host, WB_LOG_WARN, "%llu events of types that are not known were left out, as the log allows",
+                    (unsigned long long)skipped);
     for (size_t i = 0; i < my_decoder_prepared(s->decoder); i++) {
         wb_str xa, log;
         uint64_t start;

@@ -102,7 +102,7 @@ typedef struct my_files {
     my_gtid gtid;
     int64_t commit_us;
     uint32_t server_id, thread;
-    uint64_t txn_start, xid, ordinal;
+    uint64_t txn_start, ordinal;
     wb_batch *batch;
     size_t room, need;
     uint32_t puts;

@@ -119,8 +119,7 @@ static void enter_txn(my_files *s)
     wb_batch *b = s->batch;
     char gtid[MY_GTID_TEXT], id[MY_NAME_MAX + 24];
     size_t n = my_gtid_text(&s->gtid, gtid);
-    int m = s->xid ? snprintf(id, sizeof id, "%" PRIu64, s->xid)
-                   : snprintf(id, sizeof id, "%s:%" PRIu64, s->in.name, s->txn_start);
+    int m = snprintf(id, sizeof id, "%s:%" PRIu64, s->in.name, s->txn_start); /* as the live source has it */
     wb_txn *t = wb_batch_txn(b);
     t->commit_us = s->commit_us;
     t->flags = (s->told ? 0 : WB_TXN_BEGIN) | (s->gtid.flavor == MY_MARIADB ? WB_TXN_MARIADB : 0);
@@ -235,7 +234,6 @@ static wb_code begin_txn(my_files *s, const my_event *ev, wb_error *err)
     s->commit_us = ev->commit_us;
     s->server_id = ev->server_id;
     s->thread = ev->thread_id;
-    s->xid = ev->xid;
     s->txn_start = ev->start;
     s->ordinal = 0;
     return WB_OK;

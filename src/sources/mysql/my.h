@@ -227,6 +227,7 @@ struct my_source {
 
     /* any thread */
     atomic_bool interrupted;
+    atomic_ullong skipped; /* events that are not known and may be left out */
 
     /* for the life of the process; guarded by the mutex of conn.c */
     int links[MY_LINKS]; /* fd + 1 of connections in use; 0: free */
