@@ -158,6 +158,7 @@ struct wb_pipeline {
     wb_error source_error;
     wb_kept settled;     /* every checkpoint, durably */
     wb_kept tip;         /* --until now */
+    atomic_bool opened;  /* the source was open once: it has said whether it copies */
     atomic_bool copying; /* tables are being copied: --until now waits for the end of it */
     atomic_bool copied;  /* that was so once: until every target has answered it */
     bool until_now;

@@ -144,7 +144,7 @@ static bool has_enough(wb_pipeline *p, wb_lane *l)
     int order = pos.len ? wb_pipeline_source(p)->compare(pos, wb_kept_stand(&p->tip).pos) : -1;
     wb_kept_fini(&copy);
     if (order != 0 && order != 1) return false;
-    if (atomic_load(&p->copying)) return false;
+    if (!atomic_load(&p->opened) || atomic_load(&p->copying)) return false;
     if (!atomic_load(&p->copied)) return true;
     pthread_mutex_lock(&l->mutex);
     bool answered = l->state == WB_LANE_RUNNING && l->head >= l->copied;

@@ -174,6 +174,7 @@ static void said_open(loop *o)
     if (o->ever_open) atomic_fetch_add(&p->reconnects, 1);
     o->ever_open = true;
     o->attempt = 0;
+    atomic_store(&p->opened, true);
     pthread_mutex_lock(&p->mutex);
     p->source_open = true;
     wb_error_reset(&p->source_error);
