@@ -9,11 +9,8 @@ import time
 import pytest
 
 from compare import differ, records, same_mirror, sqlite, wait_mirror
+from copies import FAST, SMALL, reads, tolerant_fold
 from program import wait_until
-
-# Small parts and short turns, so that a table of some thousand rows has many of each.
-SMALL = {"snapshot_chunk": "64kB", "snapshot_turn": "20ms", "snapshot_workers": 3}
-FAST = {"backoff_min": "10ms", "backoff_max": "200ms", "checkpoint_interval": "50ms"}
 
 
 def source(**more):
@@ -27,39 +24,6 @@ def wide(db, table, rows, key="id int primary key", value="g"):
     db.sql(f"""insert into {table} select {value}, g, repeat('x', 200), case when g % 50 = 0 then repeat(md5(g::text), 300) end
                from generate_series(1, {rows}) g""")
     db.sql(f"analyze {table}")
-
-
-def reads(path, table, key="id"):
-    """How often each row of a table was read, by key."""
-    seen = {}
-    for r in records(path):
-        if r["table_name"] == table and r["event_type"] == "READ":
-            k = str(r["record"][key])
-            seen[k] = seen.get(k, 0) + 1
-    return seen
-
-
-def tolerant_fold(path, table, key):
-    """As a mirror applies: a READ replaces, an UPDATE of what is not there yet waits for its READ."""
-    state = {}
-    for r in records(path):
-        if r["table_name"] != table:
-            continue
-        row, what = r["record"], r["event_type"]
-        if what == "TRUNCATE":
-            state.clear()
-            continue
-        k = tuple(str(row[c]) for c in key)
-        if what in ("READ", "INSERT"):
-            state[k] = row
-        elif what == "DELETE":
-            state.pop(k, None)
-        elif what == "UPDATE":
-            old = tuple(str((r.get("before") or row).get(c, row[c])) for c in key)
-            kept = state.pop(old, None)
-            if kept is not None or "big" in row:
-                state[k] = {**(kept or {}), **row}
-    return state
 
 
 def churn(rng, tables, top):
@@ -344,15 +308,3 @@ def test_progress_and_fault_points(fault_wb, db):
         fault_wb.until_now()
         assert set(reads(fault_wb.dir / out, "a").values()) == {1} and len(reads(fault_wb.dir / out, "a")) == 6000, point
         fault_wb.command("drop", fault_wb.file, "--yes", code=0)
-
-
-@pytest.mark.both
-def test_rows_of_every_length(wb, db):
-    """Lengths around those of the buffers that rows are read into, and text that is all escapes."""
-    lengths = [n + d for n in (1, 8192, 16384, 32768, 1 << 20) for d in range(-16, 17, 1 if n == 8192 else 7) if n + d > 0]
-    db.sql("create table a (id int primary key, n int, t text)")
-    db.sql("insert into a select i, n, repeat(case mod(i, 3) when 0 then 'x' when 1 then E'\\t' else E'\\n' end, n)"
-           " from unnest(%s::int[]) with ordinality as u(n, i)", lengths)
-    wb.write([wb.sqlite_target()], source=source(snapshot_chunk="64MB"), **FAST)
-    wb.until_now()
-    assert same_mirror(db, wb.mirror, "a")

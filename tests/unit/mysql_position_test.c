@@ -183,6 +183,65 @@ static void test_meet(void **state)
     assert_int_equal(len, 0);
 }
 
+static made turn(made of, uint64_t seq)
+{
+    wb_out o = {0};
+    made m = {.len = 0};
+    assert_true(my_pos_turn(&o, pos_of(&of), seq));
+    assert_true(o.len <= sizeof m.bytes);
+    memcpy(m.bytes, o.p, o.len);
+    m.len = o.len;
+    wb_out_fini(&o);
+    return m;
+}
+
+static void expect_text(wb_pos pos, const char *want)
+{
+    char text[200];
+    uint8_t out[2000];
+    size_t len = 0;
+    wb_error err;
+    wb_error_reset(&err);
+    (void)my_pos_render(pos, text, sizeof text);
+    assert_string_equal(text, want);
+    assert_int_equal(my_pos_parse(wb_str_of(text), out, sizeof out, &len, &err), WB_OK);
+    assert_int_equal(my_pos_seq((wb_pos){out, len}), my_pos_seq(pos));
+    (void)my_pos_render((wb_pos){out, len}, text, sizeof text);
+    assert_string_equal(text, want);
+}
+
+/* The number of a copy's last turn counts by itself. proves G-06 */
+static void test_turns(void **state)
+{
+    WB_UNUSED(state);
+    uint8_t out[2000];
+    size_t len = 0;
+    made a = make(MY_MYSQL, UUID_A ":1-5", 0, NULL, 0), b = make(MY_MYSQL, UUID_A ":1-9", 0, NULL, 0), a3 = turn(a, 3),
+         a7 = turn(a, 7), b3 = turn(b, 3);
+    assert_int_equal(my_pos_seq(pos_of(&a)), 0);
+    assert_int_equal(my_pos_seq(pos_of(&a7)), 7);
+    wb_txn turn3 = {.flags = WB_TXN_SNAPSHOT, .at = pos_of(&b3)};
+    assert_false(my_pos_holds(pos_of(&b), &turn3));
+    assert_true(my_pos_holds(pos_of(&a3), &turn3)); /* whatever its log says */
+    assert_true(holds(a7, mysql_txn(UUID_A ":5")));
+    assert_false(holds(a7, mysql_txn(UUID_A ":6")));
+    assert_int_equal(compare(a3, a7), -1);
+    assert_int_equal(compare(b3, a3), 1);
+    assert_int_equal(compare(a7, b3), 2);
+    assert_int_equal(compare(b, a3), 2);
+    my_pos_meet(pos_of(&a7), pos_of(&b3), out, sizeof out, &len);
+    expect_text((wb_pos){out, len}, UUID_A ":1-5+3");
+    my_pos_join(pos_of(&a7), pos_of(&b), out, sizeof out, &len); /* a transaction ends at b */
+    expect_text((wb_pos){out, len}, UUID_A ":1-9+7");
+    my_pos_join(pos_of(&b), pos_of(&a7), out, sizeof out, &len); /* who was ahead got a turn */
+    expect_text((wb_pos){out, len}, UUID_A ":1-9+7");
+    made f = turn(make(MY_MYSQL, NULL, 7, "binlog.000002", 500), 12);
+    expect_text(pos_of(&f), "binlog.000002:500+12");
+    made nothing = make(MY_MYSQL, NULL, 7, NULL, 0), first = turn(nothing, 1), second = turn(nothing, 2);
+    assert_int_equal(compare(first, second), -1); /* a copy of a server without a log */
+    for (size_t n = 0; n < f.len; n++) assert_int_equal(my_pos_seq((wb_pos){f.bytes, n}), 0);
+}
+
 static void test_distance(void **state)
 {
     WB_UNUSED(state);
@@ -279,6 +338,7 @@ int main(void)
         cmocka_unit_test(test_d44_mariadb_domains_do_not_care_which_server_wrote),
         cmocka_unit_test(test_mariadb_of_one_server_goes_by_its_file),
         cmocka_unit_test(test_meet),
+        cmocka_unit_test(test_turns),
         cmocka_unit_test(test_distance),
         cmocka_unit_test(test_text),
         cmocka_unit_test(test_refused_text),

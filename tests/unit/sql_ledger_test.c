@@ -113,16 +113,35 @@ static void put_literal(wb_out *o, wb_str s)
     wb_out_byte(o, '\'');
 }
 
-static void expect_range(const sql_chunk *c, size_t n, const char *want)
+static void expect(const sql_chunk *c, size_t n, bool spelled, const char *want)
 {
-    static const sql_dialect dialect = {put_ident, put_literal};
-    static const wb_str columns[] = {{"a", 1}, {"b", 1}};
+    const sql_dialect dialect = {put_ident, put_literal, spelled};
+    static const wb_str columns[] = {{"a", 1}, {"b", 1}, {"c", 1}};
     wb_out o = {0};
     sql_put_range(&o, &dialect, columns, n, c);
     wb_out_byte(&o, 0);
     assert_false(o.failed);
     assert_string_equal(o.p, want);
     wb_out_fini(&o);
+}
+
+static void expect_range(const sql_chunk *c, size_t n, const char *want) { expect(c, n, false, want); }
+
+/* Where a comparison of rows would not use the index. The two sides of a bound leave out nothing and share nothing. */
+static void test_spelled_ranges(void **state)
+{
+    WB_UNUSED(state);
+    wb_out one = {0}, three = {0};
+    wb_str low = text(&one, "7");
+    for (int i = 1; i < 4; i++) sql_tuple_put(&three, (wb_str){&"123"[i - 1], 1});
+    wb_str all = {three.p, three.len};
+    expect(&(sql_chunk){.low = low}, 1, true, "a >= '7'");
+    expect(&(sql_chunk){.low = all}, 3, true, "(a > '1' OR (a = '1' AND (b > '2' OR (b = '2' AND c >= '3'))))");
+    expect(&(sql_chunk){.high = all}, 3, true, "(a < '1' OR (a = '1' AND (b < '2' OR (b = '2' AND c < '3'))))");
+    expect(&(sql_chunk){.kind = SQL_CHUNK_ROW, .low = all}, 3, true, "a = '1' AND b = '2' AND c = '3'");
+    expect(&(sql_chunk){.low = low, .high = low}, 3, true, "a >= '7' AND a < '7'"); /* of the first column only */
+    wb_out_fini(&one);
+    wb_out_fini(&three);
 }
 
 static void test_ranges(void **state)
@@ -149,6 +168,7 @@ int main(void)
         cmocka_unit_test(test_notes_and_names),
         cmocka_unit_test(test_again),
         cmocka_unit_test(test_ranges),
+        cmocka_unit_test(test_spelled_ranges),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
-/* catalog.c: which tables there are, and which of them are wanted, from information_schema. Names are compared as the
- * server writes them. */
+/* catalog.c: which tables there are, which of them are wanted, and the columns of one, from information_schema. Names
+ * are compared as the server writes them. */
 #include "my.h"
 
 #include <stdio.h>
@@ -59,6 +59,44 @@ static size_t first_unmatched(const my_catalog *c, const wb_patterns *p)
     return 0;
 }
 
+uint64_t my_table_id(wb_str schema, wb_str name)
+{
+    uint64_t h = 1469598103934665603u;
+    for (size_t i = 0; i < schema.len; i++) h = (h ^ (unsigned char)schema.ptr[i]) * 1099511628211u;
+    h *= 1099511628211u; /* a zero between them */
+    for (size_t i = 0; i < name.len; i++) h = (h ^ (unsigned char)name.ptr[i]) * 1099511628211u;
+    return h;
+}
+
+static int by_id(const void *a, const void *b)
+{
+    const my_table *x = *(my_table *const *)a, *y = *(my_table *const *)b;
+    return (x->id > y->id) - (x->id < y->id);
+}
+
+/* Two names of one number: not in a billion databases, and then not unnoticed. */
+static wb_code index_tables(my_catalog *c, wb_error *err)
+{
+    c->by_id = wb_arena_zalloc(&c->arena, (c->n + 1) * sizeof(my_table *));
+    if (!c->by_id) return my_nomem(err);
+    for (size_t i = 0; i < c->n; i++) c->by_id[i] = &c->tables[i];
+    qsort(c->by_id, c->n, sizeof(my_table *), by_id);
+    for (size_t i = 1; i < c->n; i++)
+        if (c->by_id[i]->id == c->by_id[i - 1]->id)
+            return wb_fail(err, WB_E_UNSUPPORTED, WB_NEVER, "The names of %s.%s and %s.%s cannot be told apart.",
+                           c->by_id[i]->schema.ptr, c->by_id[i]->name.ptr, c->by_id[i - 1]->schema.ptr,
+                           c->by_id[i - 1]->name.ptr);
+    return WB_OK;
+}
+
+my_table *my_catalog_find(const my_catalog *c, uint64_t id)
+{
+    const my_table key = {.id = id};
+    const my_table *at = &key;
+    my_table **found = c->n ? bsearch(&at, c->by_id, c->n, sizeof(my_table *), by_id) : NULL;
+    return found ? *found : NULL;
+}
+
 wb_code my_catalog_load(my_link *l, const wb_patterns *patterns, my_catalog *out, wb_error *err)
 {
     static const char sql[] =
@@ -81,6 +119,7 @@ wb_code my_catalog_load(my_link *l, const wb_patterns *patterns, my_catalog *out
         t->name = wb_str_of(wb_arena_strdup(&out->arena, row[1]));
         t->rows = row[2] && wb_parse_int(row[2], &count, NULL) == WB_OK ? count : -1;
         t->transactional = row[4] && strcasecmp(row[4], "YES") == 0;
+        t->id = my_table_id(t->schema, t->name);
         t->wanted = wb_patterns_match(patterns, t->schema, t->name);
         out->nwanted += t->wanted;
         out->n++;
@@ -88,11 +127,122 @@ wb_code my_catalog_load(my_link *l, const wb_patterns *patterns, my_catalog *out
     mysql_free_result(res);
     if (!out->tables || out->arena.failed) return my_nomem(err);
     out->unmatched = first_unmatched(out, patterns);
-    return WB_OK;
+    return index_tables(out, err);
 }
 
 void my_catalog_free(my_catalog *c)
 {
     wb_arena_fini(&c->arena);
     memset(c, 0, sizeof *c);
+}
+
+/* ---------------------------------------------------------------- columns */
+
+static void put_where(wb_out *sql, wb_str schema, wb_str name)
+{
+    wb_out_z(sql, " WHERE TABLE_SCHEMA = ");
+    my_put_literal(sql, schema);
+    wb_out_z(sql, " AND TABLE_NAME = ");
+    my_put_literal(sql, name);
+}
+
+static wb_str copy(wb_arena *a, const char *z) { return z ? wb_str_of(wb_arena_strdup(a, z)) : (wb_str){"", 0}; }
+
+void my_column_of_row(my_schema_col *c, MYSQL_ROW row, wb_arena *a)
+{
+    const char *extra = row[4] ? row[4] : "";
+    bool invisible = strcasestr(extra, "INVISIBLE"); /* of both brands */
+    c->name = copy(a, row[0]);
+    c->type = copy(a, row[1]);
+    c->charset = copy(a, row[2]);
+    if (row[6]) c->srid = (uint32_t)strtoul(row[6], NULL, 10);
+    if (row[3] && strcmp(row[3], "NO") == 0) c->flags |= WB_COL_NOT_NULL;
+    bool made = strcasestr(extra, "GENERATED") && !strcasestr(extra, "DEFAULT_GENERATED");
+    if ((row[5] && row[5][0]) || made) c->flags |= WB_COL_GENERATED;
+    if (invisible) c->flags |= MY_COL_INVISIBLE;
+}
+
+static wb_code load_columns(my_link *l, wb_str schema, wb_str name, wb_arena *a, my_schema *out, wb_error *err)
+{
+    wb_out sql = {0};
+    MYSQL_RES *res;
+    wb_out_z(&sql, "SELECT " MY_COLUMN_FIELDS);
+    wb_out_z(&sql, l->flavor == MY_MYSQL && l->version >= 80003 ? ", SRS_ID" : ", 0");
+    wb_out_z(&sql, " FROM information_schema.COLUMNS");
+    put_where(&sql, schema, name);
+    wb_out_z(&sql, " ORDER BY ORDINAL_POSITION");
+    wb_code code = my_query(l, "for a table's columns", wb_out_cstr(&sql), &res, err);
+    wb_out_fini(&sql);
+    if (code != WB_OK) return code;
+    my_schema_col *cols = wb_arena_zalloc(a, (size_t)(mysql_num_rows(res) + 1) * sizeof *cols);
+    for (MYSQL_ROW row; cols && (row = mysql_fetch_row(res));) { my_column_of_row(&cols[out->ncols++], row, a); }
+    mysql_free_result(res);
+    out->cols = cols;
+    return cols && !a->failed ? WB_OK : my_nomem(err);
+}
+
+/* The primary key's columns, by their places. */
+static wb_code load_key(my_link *l, wb_str schema, wb_str name, wb_arena *a, my_schema *out, wb_error *err)
+{
+    wb_out sql = {0};
+    MYSQL_RES *res;
+    wb_out_z(&sql, "SELECT COLUMN_NAME FROM information_schema.STATISTICS");
+    put_where(&sql, schema, name);
+    wb_out_z(&sql, " AND INDEX_NAME = 'PRIMARY' ORDER BY SEQ_IN_INDEX");
+    wb_code code = my_query(l, "for a table's key", wb_out_cstr(&sql), &res, err);
+    wb_out_fini(&sql);
+    if (code != WB_OK) return code;
+    uint16_t *key = wb_arena_zalloc(a, (size_t)(mysql_num_rows(res) + 1) * sizeof *key);
+    for (MYSQL_ROW row; key && (row = mysql_fetch_row(res));)
+        for (uint32_t i = 0; i < out->ncols; i++)
+            if (row[0] && wb_str_is(out->cols[i].name, row[0])) key[out->nkey++] = (uint16_t)i;
+    mysql_free_result(res);
+    out->key = key;
+    return key && !a->failed ? WB_OK : my_nomem(err);
+}
+
+static wb_code load_engine(my_link *l, wb_str schema, wb_str name, my_schema *out, wb_error *err)
+{
+    char yes[8];
+    wb_out sql = {0};
+    wb_out_z(&sql, "SELECT TRANSACTIONS FROM information_schema.ENGINES WHERE ENGINE = (SELECT ENGINE FROM"
+                   " information_schema.TABLES");
+    put_where(&sql, schema, name);
+    wb_out_z(&sql, ")");
+    wb_code code = my_one(l, "for a table's engine", wb_out_cstr(&sql), yes, sizeof yes, err);
+    wb_out_fini(&sql);
+    out->engine = !yes[0] ? MY_ENGINE_UNKNOWN : strcasecmp(yes, "YES") == 0 ? MY_ENGINE_TRANSACTIONAL : MY_ENGINE_PLAIN;
+    return code;
+}
+
+/* The log may show a DDL statement before others see what it did. It holds its table's metadata lock until they do: to
+ * touch the table is to wait for that. *gone: there is no such table. */
+static wb_code wait_for_ddl(my_link *l, wb_str schema, wb_str name, bool *gone, wb_error *err)
+{
+    wb_error e;
+    wb_out sql = {0};
+    wb_error_reset(&e);
+    wb_out_z(&sql, "SELECT 1 FROM ");
+    my_put_table(&sql, schema, name);
+    wb_out_z(&sql, " LIMIT 0");
+    wb_code code = my_do(l, "to touch a table", wb_out_cstr(&sql), &e);
+    wb_out_fini(&sql);
+    *gone = code == WB_E_SCHEMA;
+    if (code == WB_OK || code == WB_E_SCHEMA || code == WB_E_AUTH)
+        return WB_OK; /* no right: there is nothing to see either */
+    if (err && err->code == WB_OK) *err = e;
+    return code;
+}
+
+wb_code my_shape_load(my_link *l, wb_str schema, wb_str name, wb_arena *a, my_schema *out, wb_error *err)
+{
+    *out = (my_schema){.schema = {wb_arena_strndup(a, schema.ptr, schema.len), schema.len},
+                       .name = {wb_arena_strndup(a, name.ptr, name.len), name.len}};
+    bool gone;
+    wb_code code = wait_for_ddl(l, schema, name, &gone, err);
+    if (code != WB_OK || gone) return code;
+    code = load_columns(l, schema, name, a, out, err);
+    if (code == WB_OK && out->ncols) code = load_key(l, schema, name, a, out, err);
+    if (code == WB_OK && out->ncols) code = load_engine(l, schema, name, out, err);
+    return code;
 }

@@ -143,6 +143,8 @@ static void check_rights(checking *c)
         found_right(c, bad, maria ? "BINLOG MONITOR ON *.*" : "REPLICATION CLIENT ON *.*",
                     "the user may not ask where the binary log ends");
     bool locks = c->link.flavor == MY_MYSQL && c->s->snapshot_mode != MY_SNAP_NEVER;
+    if (locks && c->s->snapshot_locking == MY_LOCKING_NONE)
+        wb_report_add(c->r, WB_BAD, "snapshot_locking: minimal", "snapshot_locking: none is for MariaDB only");
     if (locks && !has_right(c, "RELOAD") && !has_right(c, "FLUSH_TABLES") && !has_right(c, "LOCK TABLES"))
         found_right(c, bad, "RELOAD ON *.*",
                     "the user may not hold a read lock for the moment in which the snapshot begins");

@@ -136,10 +136,12 @@ void my_say_idle(my_source *s, bool now)
 wb_code my_batch_put(my_source *s, wb_error *err)
 {
     if (s->batch && wb_batch_last_txn(s->batch)) {
+        wb_code code = WB_UNLIKELY(s->snap.copy.changed) ? sql_copy_save(&s->snap.copy, err) : WB_OK;
+        if (code != WB_OK) return code;
         wb_batch *b = s->batch;
         s->batch = NULL;
         s->txn.in_batch = s->slot_free = false;
-        wb_code code = wb_host_put(s->host, b, err);
+        code = wb_host_put(s->host, b, err);
         if (code != WB_OK) return code;
     }
     my_say_idle(s, false);
@@ -158,6 +160,7 @@ wb_code my_batch_for(my_source *s, size_t need, wb_error *err)
     s->txn.in_batch = s->slot_free = false;
     s->batch = wb_host_take(s->host, need);
     s->batch_room = need;
+    if (WB_UNLIKELY(s->snap.copy.held && s->batch)) wb_batch_set_targets(s->batch, ~s->snap.copy.held);
     return s->batch ? WB_OK : WB_AGAIN;
 }
 
@@ -223,8 +226,19 @@ static wb_code end_txn(my_source *s, const my_event *ev, wb_error *err)
 
 /* ---------------------------------------------------------------- steps */
 
+/* The batch's last changes are of tables whose copy may go on. */
+static wb_code mark_rows(my_source *s, uint64_t rows, wb_error *err)
+{
+    wb_code code = WB_OK;
+    size_t n = wb_batch_count(s->batch);
+    for (size_t i = n - WB_MIN(n, (size_t)rows); i < n && code == WB_OK; i++)
+        code = sql_copy_mark(&s->snap.copy, wb_batch_at(s->batch, i), err);
+    return code;
+}
+
 wb_code my_event_step(my_source *s, wb_error *err)
 {
+    s->in_steps = true;
     my_event ev = {.kind = MY_EV_NOTHING};
     wb_code code = my_batch_for(s, s->need, err);
     if (code == WB_OK && s->txn.active) code = enter_txn(s, err);
@@ -238,7 +252,9 @@ wb_code my_event_step(my_source *s, wb_error *err)
     if (code != WB_OK) return code;
     switch (ev.kind) {
     case MY_EV_BEGIN: return begin_txn(s, &ev, err);
-    case MY_EV_ROWS: s->txn.rows += ev.rows; return WB_OK;
+    case MY_EV_ROWS:
+        s->txn.rows += ev.rows;
+        return WB_UNLIKELY(s->snap.copy.wanted) ? mark_rows(s, ev.rows, err) : WB_OK;
     case MY_EV_DDL: return my_track_ddl(s, &ev, err);
     case MY_EV_COMMIT: return end_txn(s, &ev, err);
     default: return WB_OK;
@@ -251,6 +267,8 @@ wb_code my_event_take(my_source *s, const my_event *ev, wb_error *err)
     switch (ev->kind) {
     case MY_EV_GROUP:
         s->in_group = true;
+        s->in_steps = false;
+        my_snap_sees(s, ev);
         s->need = 0;
         return WB_OK;
     case MY_EV_PREPARED:

@@ -12,13 +12,13 @@
 #include "base/buf.h"
 #include "base/patterns.h"
 #include "decoder.h"
-#include "history.h"
 #include "position.h"
 #include "sources/sql/fact.h"
 #include "sources/sql/lull.h"
 #include "walbrook/plugin.h"
 
 typedef enum my_snapshot_mode { MY_SNAP_INITIAL, MY_SNAP_NEVER, MY_SNAP_ONLY, MY_SNAP_WHEN_NEEDED } my_snapshot_mode;
+typedef enum my_snapshot_locking { MY_LOCKING_MINIMAL, MY_LOCKING_NONE } my_snapshot_locking;
 
 typedef struct my_source my_source;
 
@@ -53,7 +53,7 @@ bool my_link_stopped(const my_link *l);
 wb_code my_fail_stopped(wb_error *err);
 wb_code my_nomem(wb_error *err);
 void my_interrupt_links(my_source *s);
-enum { MY_LINKS = 16 };
+enum { MY_LINKS = 48 };
 
 /* Run a statement and give its rows, all of them (mysql_free_result them); out NULL: none wanted. `why` completes
  * "MySQL refused ...". Waits without ever being deaf to a stop. */
@@ -116,6 +116,8 @@ typedef struct my_place {
     uint64_t offset;
 } my_place;
 wb_code my_server_end(my_link *l, const my_server *v, my_place *place, my_gtid_set *set, wb_error *err) WB_MUST;
+/* MariaDB: the GTIDs before a place, added. */
+wb_code my_server_gtids_at(my_link *l, const my_place *place, my_gtid_set *set, wb_error *err) WB_MUST;
 /* Log files with their sizes, oldest first. Memory: a. */
 typedef struct my_file {
     const char *name;
@@ -132,12 +134,14 @@ wb_code my_server_usable(const my_source *s, const my_server *v, wb_error *err) 
 
 typedef struct my_table {
     wb_str schema, name; /* NUL-terminated */
+    uint64_t id;         /* made of them */
     bool wanted, transactional;
     int64_t rows; /* estimate; -1 unknown */
 } my_table;
 typedef struct my_catalog {
     wb_arena arena;
     my_table *tables; /* ordered by schema, name */
+    my_table **by_id;
     size_t n, nwanted;
     size_t unmatched; /* the first pattern that matches nothing, + 1; 0: all match */
 } my_catalog;
@@ -145,15 +149,44 @@ wb_code my_catalog_load(my_link *l, const wb_patterns *patterns, my_catalog *out
 void my_catalog_free(my_catalog *c); /* also of a failed load, or zeroed */
 wb_code my_patterns_of(const my_source *s, wb_arena *a, wb_patterns **out, wb_error *err) WB_MUST;
 bool my_is_system(wb_str schema);
-/* columns.c: the table as information_schema has it now; ncols 0: there is none. Memory: a. */
+uint64_t my_table_id(wb_str schema, wb_str name); /* what the ledger of a copy knows a table by */
+my_table *my_catalog_find(const my_catalog *c, uint64_t id);
+/* The table as information_schema has it now; ncols 0: there is none. Memory: a. */
 wb_code my_shape_load(my_link *l, wb_str schema, wb_str name, wb_arena *a, my_schema *out, wb_error *err) WB_MUST;
-/* All wanted tables at once, in two statements; `each` must not use the connection. still: no statement can be changing
- * them now; else they are touched first, to wait for those that do. */
-wb_code my_catalog_columns(my_link *l, const my_catalog *cat, bool still,
-                           wb_code (*each)(void *arg, const my_schema *shape, wb_error *err), void *arg,
-                           wb_error *err) WB_MUST;
+/* Rows of information_schema.COLUMNS: these fields, then SRS_ID. */
+#define MY_COLUMN_FIELDS "COLUMN_NAME, COLUMN_TYPE, CHARACTER_SET_NAME, IS_NULLABLE, EXTRA, GENERATION_EXPRESSION"
+void my_column_of_row(my_schema_col *c, MYSQL_ROW row, wb_arena *a);
+/* catalog_all.c: of many tables, with a few statements; `out` has one for each, in their order. */
+wb_code my_catalog_shapes(my_link *l, const my_catalog *c, my_table *const *list, size_t n, wb_arena *a, my_schema *out,
+                          wb_error *err) WB_MUST;
+/* Waits for statements that alter the tables; inside a transaction nobody alters them from then on. any: what cannot be
+ * read is passed over. */
+wb_code my_touch(my_link *l, my_table *const *list, size_t n, bool any, wb_error *err) WB_MUST;
 
-/* ---------------------------------------------------------------- history.h: yesterday's columns of a table */
+/* ---------------------------------------------------------------- history.c: yesterday's columns of a table */
+
+/* Every version of a table that our position can still meet, with the place in the log from which on it holds. Kept in
+ * the state: replaying an old log finds the columns of then. */
+typedef struct my_history my_history;
+my_history *my_history_new(void);
+void my_history_free(my_history *h);
+typedef enum my_known { MY_KNOWN, MY_LOOSE, MY_GONE, MY_NOT_KNOWN } my_known;
+/* The version that holds for a transaction at `at` when all before `have` is done; NULL schema: never heard of.
+ * MY_LOOSE: read later than it began, believed only where the log itself names the columns. */
+my_known my_history_find(const my_history *h, wb_str schema, wb_str name, wb_pos have, wb_pos at,
+                         const my_schema **out);
+/* A new version from `at` on (empty: from the beginning). shape NULL: the table is gone. false: no memory */
+bool my_history_add(my_history *h, wb_str schema, wb_str name, wb_pos at, my_known known, const my_schema *shape,
+                    uint64_t *seq) WB_MUST;
+bool my_history_has(const my_history *h, wb_str schema, wb_str name, wb_pos at); /* a version from exactly there */
+bool my_history_knows(const my_history *h, wb_str schema, wb_str name);          /* its newest version has columns */
+bool my_history_met(const my_history *h, wb_pos at);                             /* any version from exactly there */
+/* Versions that `settled` has passed: their numbers, for the state; and out of memory. */
+void my_history_forget(my_history *h, wb_pos settled, void (*gone)(void *arg, uint64_t seq), void *arg);
+/* Text form for the state; pure. */
+bool my_history_encode(const my_history *h, uint64_t seq, wb_out *out);
+bool my_history_decode(my_history *h, uint64_t seq, wb_str in);
+void my_history_tables(const my_history *h, void (*each)(void *arg, wb_str schema, wb_str name), void *arg);
 
 /* schema_track.c: the decoder's questions, and DDL */
 typedef struct my_track_start {
@@ -167,12 +200,6 @@ wb_code my_track_table(void *arg, const my_map *map, my_schema *out, wb_error *e
 bool my_track_wanted(void *arg, wb_str schema, wb_str table);
 wb_code my_track_ddl(my_source *s, const my_event *ev, wb_error *err) WB_MUST;
 void my_track_settled(my_source *s, wb_pos pos);
-
-/* missing.c: is `now` the table of `before` with columns added; what older rows have in these (arena: s->scratch); take
- * that back. */
-bool my_missing_any(const my_schema *before, const my_schema *now);
-wb_code my_missing_fill(my_source *s, const my_schema *before, my_schema *now, wb_error *err) WB_MUST;
-void my_missing_clear(my_schema *now);
 
 /* ---------------------------------------------------------------- dump.c: the replication protocol */
 
@@ -199,35 +226,21 @@ typedef struct my_xa { /* prepared: its GTID counts when it is decided */
     char *name;
 } my_xa;
 
-typedef struct my_snap { /* snapshot.c */
-    bool on, copying, only, first_batch, locked;
-    my_link link, lock; /* the reader's; the one that holds the read lock */
-    int64_t taken_us;
-    size_t at;       /* table being copied */
-    bool plain_turn; /* first those that no snapshot covers, under the lock */
-    const wb_table *table;
-    MYSQL_RES *res;
-    MYSQL_ROW pending; /* a row that has no batch yet */
-    unsigned long *lengths;
-    int64_t rows, told;
-    uint64_t ordinal;
-    bool any_rows, row_end;
-    bool *done;   /* a table each */
-    wb_out point; /* the position, encoded */
-} my_snap;
+#include "snap.h"
 
 struct my_source {
     /* options */
     const char *url;
     wb_list table_list;
-    int snapshot_mode;
+    int snapshot_mode, snapshot_locking;
+    int64_t snapshot_workers, snapshot_chunk, snapshot_turn_ms;
+    const wb_node *snapshot_where, *snapshot_columns;
     int64_t server_id_option, heartbeat_ms, spool_limit;
     int zero_dates, bad_text;
     bool tail, query;
 
     /* any thread */
     atomic_bool interrupted;
-    atomic_ullong skipped; /* events that are not known and may be left out */
 
     /* for the life of the process; guarded by the mutex of conn.c */
     int links[MY_LINKS]; /* fd + 1 of connections in use; 0: free */
@@ -254,6 +267,7 @@ struct my_source {
     size_t batch_room; /* asked for at take */
     size_t need;       /* of the next row */
     bool in_group;     /* the decoder gives a transaction, step by step */
+    bool in_steps;     /* of which the first is made                    */
     bool slot_free;    /* the batch's last transaction has no changes: its place is taken by the next one */
     my_txn txn;
     my_gtid_set *set; /* everything before the present transaction */
@@ -288,10 +302,39 @@ wb_code my_spool_write(void *arg, uint64_t at, const void *p, size_t n, wb_error
 wb_code my_spool_read(void *arg, uint64_t at, void *p, size_t n, wb_error *err);
 void my_spool_empty(void *arg);
 void my_spool_close(my_source *s);
-/* snapshot.c */
-wb_code my_snap_begin(my_source *s, wb_error *err) WB_MUST;        /* fills snap.point */
-wb_code my_snap_read(my_source *s, int ms, wb_error *err) WB_MUST; /* WB_END: all is handed over */
+/* snap_view.c */
+wb_code my_view_open(my_source *s, wb_error *err) WB_MUST; /* connections, snap.to and snap.point */
+wb_code my_view_unlock(my_source *s, wb_error *err) WB_MUST;
+void my_view_close(my_source *s);
+bool my_snap_is_plain(const my_source *s, const sql_job *j); /* no view covers its table */
+/* snap_plan.c */
+wb_code my_snap_plan(my_source *s, my_table *const *list, size_t n, uint64_t targets, uint32_t flags,
+                     wb_error *err) WB_MUST;
+wb_code my_snap_plan_fresh(my_source *s, uint64_t fresh, wb_error *err) WB_MUST;
+wb_code my_snap_describe(my_source *s, wb_error *err) WB_MUST; /* as they are now; jobs that do not fit are made anew */
+/* snap_split.c */
+wb_code my_snap_split(my_source *s, sql_job *j, const my_schema *shape, const wb_table *t, int64_t chunks, int64_t rows,
+                      wb_error *err) WB_MUST;
+/* snap_work.c */
+extern const sql_copy_ops my_snap_ops;
+extern const sql_dialect my_dialect;
+wb_code my_snap_begin_turns(my_source *s, wb_error *err) WB_MUST;
+wb_code my_snap_turns(my_source *s, int ms, wb_error *err) WB_MUST; /* then the stream begins, or goes on */
 void my_snap_close(my_source *s);
+/* snap_seam.c */
+wb_code my_snap_tend(my_source *s, wb_error *err) WB_MUST; /* between reads of the stream */
+bool my_snap_rests(const my_source *s);
+void my_snap_rest(my_source *s, int ms);
+void my_snap_sees(my_source *s, const my_event *group); /* a transaction that comes next */
+bool my_snap_reached(const my_source *s);
+/* snap_ask.c */
+wb_code my_ask(void *ctx, wb_host *h, const char *what, const char *table, wb_error *err);
+wb_code my_reload(void *ctx, const void *fresh, wb_error *err);
+wb_code my_snap_wishes(my_source *s, wb_error *err) WB_MUST;
+wb_code my_snap_heed(my_source *s, wb_error *err) WB_MUST;
+wb_code my_snap_ddl(my_source *s, const my_statement *st, wb_error *err) WB_MUST; /* before it is told */
+/* schema_track.c */
+wb_code my_side_again(my_source *s, wb_error *err) WB_MUST; /* s->side, connected */
 /* open.c */
 wb_code my_open(void *ctx, wb_host *h, const wb_resume *resume, wb_error *err);
 void my_close(void *ctx);

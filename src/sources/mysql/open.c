@@ -47,23 +47,49 @@ static wb_code here_and_now(my_source *s, wb_out *out, wb_error *err)
     return code;
 }
 
-static wb_code start_snapshot(my_source *s, const wb_resume *resume, wb_out *from, wb_error *err)
+/* A copy that nothing follows must be of one view: one that was interrupted begins again. */
+static wb_code snapshot_only(my_source *s, const wb_resume *resume, wb_error *err)
 {
-    wb_code code = sql_fact_put(s->host, "snapshot", "running", err);
-    if (code == WB_OK) code = my_snap_begin(s, err);
+    sql_copy *c = &s->snap.copy;
+    uint64_t lacks;
+    c->only = true;
+    wb_code code = sql_copy_only_lacks(c, resume, &lacks, err);
     if (code != WB_OK) return code;
-    /* The tables cannot be altered now: what they are is what they were at the snapshot's place. */
-    const my_track_start start = {.baseline = !resume->pos.len, .locked = true};
-    bool holds;
-    code = my_track_open(s, &start, &holds, err);
-    wb_pos point = {s->snap.point.p, s->snap.point.len};
-    wb_out_put(from, resume->pos.len ? resume->pos.ptr : point.ptr, resume->pos.len ? resume->pos.len : point.len);
-    return code == WB_OK && from->failed ? my_nomem(err) : code;
+    lacks &= ~s->fresh;
+    if (!lacks && !s->fresh) return WB_OK; /* all targets have it: read says the end */
+    if (!s->cat.nwanted) return wb_fail(err, WB_E_CONFIG, WB_NEVER, "No table of the server matches `tables`.");
+    code = sql_copy_load(c, resume, true, err);
+    c->fresh = s->fresh;
+    c->redo = lacks;
+    if (code == WB_OK) code = sql_copy_only_begins(c, err);
+    if (code == WB_OK) code = my_snap_plan_fresh(s, c->fresh | c->redo, err);
+    if (code == WB_OK) code = my_view_open(s, err);
+    if (code == WB_OK) code = my_snap_describe(s, err);
+    return code == WB_OK ? my_snap_begin_turns(s, err) : code;
 }
 
-static wb_code start_now(my_source *s, const wb_resume *resume, wb_out *from, wb_error *err)
+/* The first copy: all of one view, then the stream from its place. */
+static wb_code begin_with_copy(my_source *s, wb_error *err)
+{
+    my_snap *n = &s->snap;
+    n->copy.fresh = s->fresh;
+    wb_code code = my_snap_plan_fresh(s, s->fresh, err);
+    if (code == WB_OK) code = my_view_open(s, err);
+    if (code == WB_OK) code = my_snap_describe(s, err);
+    /* The tables cannot be altered now: what they are is what they were at the view's place. */
+    const my_track_start start = {.baseline = true, .locked = true};
+    bool holds;
+    if (code == WB_OK) code = my_track_open(s, &start, &holds, err);
+    wb_out_put(&s->start, n->point.p, n->point.len);
+    if (code == WB_OK && s->start.failed) code = my_nomem(err);
+    return code == WB_OK ? my_snap_begin_turns(s, err) : code;
+}
+
+/* Where the stream begins, and the tables' columns as they are there. */
+static wb_code find_start(my_source *s, const wb_resume *resume, wb_error *err)
 {
     enum { TRIES = 5 };
+    wb_out *from = &s->start;
     wb_code code = WB_OK;
     bool holds = false;
     if (resume->pos.len) wb_out_put(from, resume->pos.ptr, resume->pos.len);
@@ -78,8 +104,63 @@ static wb_code start_now(my_source *s, const wb_resume *resume, wb_out *from, wb
     if (code == WB_OK && !holds)
         code = wb_fail(err, WB_E_SCHEMA, WB_RECONNECT,
                        "The tables were altered again and again while their columns were read.");
-    if (code == WB_OK && s->fresh) wb_host_idle(s->host, (wb_pos){from->p, from->len}, s->fresh);
-    return code == WB_OK ? my_stream_start(s, (wb_pos){from->p, from->len}, err) : code;
+    return code;
+}
+
+/* The stream; what is to be copied still, for old targets and new ones, comes in turns with it. */
+static wb_code begin_with_stream(my_source *s, const wb_resume *resume, bool copies, wb_error *err)
+{
+    sql_copy *c = &s->snap.copy;
+    wb_code code = find_start(s, resume, err);
+    if (code == WB_OK && copies) {
+        c->fresh = c->held = s->fresh;
+        code = my_snap_plan_fresh(s, s->fresh, err);
+    }
+    if (code != WB_OK) return code;
+    c->wanted = c->fresh || sql_ledger_lacks(&c->ledger, c->running);
+    wb_pos from = {s->start.p, s->start.len};
+    if (s->fresh && !copies) wb_host_idle(s->host, from, s->fresh);
+    return my_stream_start(s, from, err);
+}
+
+static wb_code refuse_lock_free(const my_source *s, const my_table *t, const char *why, wb_error *err)
+{
+    if (t)
+        wb_fail(err, WB_E_UNSUPPORTED, WB_NEVER, "snapshot_locking: none cannot copy %s.%s: %s.", t->schema.ptr,
+                t->name.ptr, why);
+    else
+        wb_fail(err, WB_E_UNSUPPORTED, WB_NEVER, "snapshot_locking: none: %s.", why);
+    wb_hint(err,
+            s->server.flavor == MY_MARIADB
+                ? "Leave the table out of `tables`, or let the copy lock for milliseconds: snapshot_locking: minimal."
+                : "snapshot_locking: minimal holds a read lock for milliseconds.");
+    return WB_E_UNSUPPORTED;
+}
+
+/* Without a lock only MariaDB tells which transactions a view has; and a table is read in many views, which needs a key
+ * to tell its rows apart. */
+static wb_code check_lock_free(my_source *s, wb_error *err)
+{
+    if (s->server.flavor != MY_MARIADB)
+        return refuse_lock_free(
+            s, NULL, "MySQL does not tell which transactions a view of the database has, except under a lock", err);
+    wb_arena a;
+    my_table **list = calloc(s->cat.n + 1, sizeof(my_table *));
+    size_t n = 0;
+    wb_arena_init(&a, 16 * 1024, 0);
+    for (size_t i = 0; list && i < s->cat.n; i++)
+        if (s->cat.tables[i].wanted) list[n++] = &s->cat.tables[i];
+    my_schema *shapes = wb_arena_zalloc(&a, (n + 1) * sizeof *shapes);
+    wb_code code = shapes && list ? my_catalog_shapes(&s->side, &s->cat, list, n, &a, shapes, err) : my_nomem(err);
+    for (size_t i = 0; i < n && code == WB_OK; i++) {
+        if (!list[i]->transactional)
+            code = refuse_lock_free(s, list[i], "its engine has no transactions", err);
+        else if (shapes[i].ncols && !shapes[i].nkey)
+            code = refuse_lock_free(s, list[i], "it has no primary key", err);
+    }
+    wb_arena_fini(&a);
+    free(list);
+    return code;
 }
 
 static wb_code begin_session(my_source *s, const wb_resume *resume, wb_error *err)
@@ -95,16 +176,16 @@ static wb_code begin_session(my_source *s, const wb_resume *resume, wb_error *er
     if (code == WB_OK) code = my_server_usable(s, &s->server, err);
     if (code == WB_OK) code = load_tables(s, err);
     if (code != WB_OK) return code;
-    bool only = s->snapshot_mode == MY_SNAP_ONLY;
-    if (only && s->fresh && !s->cat.nwanted)
-        return wb_fail(err, WB_E_CONFIG, WB_NEVER, "No table of the server matches `tables`.");
-    s->snap.only = only;
-    if (only) return s->fresh ? my_snap_begin(s, err) : WB_OK;
+    if (s->snapshot_mode == MY_SNAP_ONLY) return snapshot_only(s, &r, err);
+    bool copies = s->fresh && s->snapshot_mode != MY_SNAP_NEVER, free = s->snapshot_locking == MY_LOCKING_NONE;
     code = identify(s, r.pos, err);
     if (code == WB_OK) code = my_identity(s, err);
+    if (code == WB_OK && copies && free) code = check_lock_free(s, err);
+    if (code == WB_OK) code = sql_copy_load(&s->snap.copy, &r, !r.pos.len, err);
     if (code != WB_OK) return code;
-    bool copies = s->fresh && s->snapshot_mode != MY_SNAP_NEVER;
-    code = copies ? start_snapshot(s, &r, &s->start, err) : start_now(s, &r, &s->start, err);
+    code = copies && !r.pos.len && !free ? begin_with_copy(s, err) : begin_with_stream(s, &r, copies, err);
+    if (code == WB_OK && !s->tail) code = my_snap_wishes(s, err);
+    if (code == WB_OK) wb_host_copying(s->host, s->snap.copy.wanted || s->snap.copy.phase == SQL_COPY_TURNS);
     return code;
 }
 
@@ -113,6 +194,10 @@ wb_code my_open(void *ctx, wb_host *h, const wb_resume *resume, wb_error *err)
     my_source *s = ctx;
     s->host = h;
     s->fresh = resume->fresh;
+    s->snap.copy.ops = &my_snap_ops;
+    s->snap.copy.source = s;
+    s->snap.copy.host = h;
+    s->snap.copy.turn_ms = s->snapshot_turn_ms;
     wb_arena_init(&s->arena, 4096, 0);
     wb_arena_init(&s->scratch, 16 * 1024, 0);
     return begin_session(s, resume, err);

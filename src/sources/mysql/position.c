@@ -4,9 +4,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-/* 'P' or 'T', flavor, flags, lineage 8, offset 8, name length 1, name, then the set, or the one GTID. Numbers are
- * little-endian. */
-enum { HAS_SET = 1, HAS_FILE = 2, FIXED = 20, DOMAIN_LEN = 16 };
+/* 'P' or 'T', flavor, flags, lineage 8, offset 8, name length 1, name, the turn's number 8 if it has one, then the set,
+ * or the one GTID. Numbers are little-endian. */
+enum { HAS_SET = 1, HAS_FILE = 2, HAS_SEQ = 4, FIXED = 20, SEQ_LEN = 8, DOMAIN_LEN = 16 };
 
 static void put_le(wb_out *o, uint64_t v, size_t n)
 {
@@ -25,11 +25,12 @@ static void put_head(wb_out *out, char kind, const my_pos *p, bool has_set)
     wb_str log = p->has_file ? p->log : (wb_str){NULL, 0};
     wb_out_byte(out, kind);
     wb_out_byte(out, (char)p->flavor);
-    wb_out_byte(out, (char)((has_set ? HAS_SET : 0) | (p->has_file ? HAS_FILE : 0)));
+    wb_out_byte(out, (char)((has_set ? HAS_SET : 0) | (p->has_file ? HAS_FILE : 0) | (p->seq ? HAS_SEQ : 0)));
     put_le(out, p->lineage, 8);
     put_le(out, p->has_file ? p->offset : 0, 8);
     wb_out_byte(out, (char)log.len);
     wb_out_str(out, log);
+    if (p->seq) put_le(out, p->seq, SEQ_LEN);
 }
 
 bool my_pos_make(wb_out *out, const my_pos *p, const my_gtid_set *set)
@@ -80,6 +81,11 @@ static bool read_head(wb_pos pos, char kind, my_pos *out, wb_str *rest)
     out->offset = le(p + 11, 8);
     out->log = (wb_str){(const char *)p + FIXED, name};
     *rest = (wb_str){(const char *)p + FIXED + name, pos.len - FIXED - name};
+    if (!(p[2] & HAS_SEQ)) return true;
+    if (rest->len < SEQ_LEN) return false;
+    out->seq = le((const uint8_t *)rest->ptr, SEQ_LEN);
+    rest->ptr += SEQ_LEN;
+    rest->len -= SEQ_LEN;
     return true;
 }
 
@@ -202,7 +208,28 @@ bool my_pos_has(wb_pos pos, wb_pos at)
     return sets && domain_has(&p, &t.gtid);
 }
 
-bool my_pos_holds(wb_pos pos, const wb_txn *txn) { return my_pos_has(pos, txn->at); }
+uint64_t my_pos_seq(wb_pos pos)
+{
+    my_pos p;
+    return my_pos_read(pos, &p) ? p.seq : 0;
+}
+
+bool my_pos_turn(wb_out *out, wb_pos pos, uint64_t seq)
+{
+    my_pos p;
+    if (!my_pos_read(pos, &p)) return false;
+    p.seq = seq;
+    put_head(out, 'P', &p, p.has_set);
+    wb_out_str(out, p.set);
+    return !out->failed;
+}
+
+bool my_pos_holds(wb_pos pos, const wb_txn *txn)
+{
+    if (!(txn->flags & WB_TXN_SNAPSHOT)) return my_pos_has(pos, txn->at);
+    uint64_t seq = my_pos_seq(txn->at);
+    return seq && my_pos_seq(pos) >= seq;
+}
 
 /* ---------------------------------------------------------------- order */
 
@@ -225,14 +252,20 @@ static int order_of(const my_pos *a, const my_pos *b)
     bool sets = a->has_set && b->has_set && a->flavor == b->flavor;
     if (sets && a->flavor == MY_MYSQL) return set_order(a, b);
     if (same_files(a, b)) return file_order(a, b);
-    return sets ? set_order(a, b) : 2;
+    bool nothing = !a->has_set && !a->has_file && !b->has_set && !b->has_file; /* a copy without a log */
+    return sets ? set_order(a, b) : nothing ? 0 : 2;
 }
+
+static int turn_order(const my_pos *a, const my_pos *b) { return (a->seq > b->seq) - (a->seq < b->seq); }
 
 int my_pos_compare(wb_pos a, wb_pos b)
 {
     my_pos x, y;
     if (a.len == b.len && (!a.len || memcmp(a.ptr, b.ptr, a.len) == 0)) return 0;
-    return my_pos_read(a, &x) && my_pos_read(b, &y) ? order_of(&x, &y) : 2;
+    if (!my_pos_read(a, &x) || !my_pos_read(b, &y)) return 2;
+    int log = order_of(&x, &y), turns = turn_order(&x, &y);
+    if (log == turns || turns == 0) return log;
+    return log == 0 ? turns : 2;
 }
 
 static void give(wb_pos p, void *out, size_t cap, size_t *len)
@@ -242,24 +275,49 @@ static void give(wb_pos p, void *out, size_t cap, size_t *len)
     *len = p.len;
 }
 
+static void give_turn(wb_pos p, uint64_t seq, void *out, size_t cap, size_t *len)
+{
+    wb_out o = {0};
+    if (my_pos_seq(p) == seq)
+        give(p, out, cap, len);
+    else if (my_pos_turn(&o, p, seq))
+        give((wb_pos){o.p, o.len}, out, cap, len);
+    wb_out_fini(&o);
+}
+
 void my_pos_meet(wb_pos a, wb_pos b, void *out, size_t cap, size_t *len)
 {
     my_pos x, y;
     *len = 0;
-    int order = my_pos_compare(a, b);
+    if (!my_pos_read(a, &x) || !my_pos_read(b, &y)) return;
+    int order = order_of(&x, &y);
+    uint64_t seq = WB_MIN(x.seq, y.seq);
     if (order != 2) {
-        give(order == 1 ? b : a, out, cap, len);
+        give_turn(order == 1 ? b : a, seq, out, cap, len);
         return;
     }
-    if (!my_pos_read(a, &x) || !my_pos_read(b, &y) || !x.has_set || !y.has_set || x.flavor != y.flavor) return;
+    if (!x.has_set || !y.has_set || x.flavor != y.flavor) return;
     my_gtid_set *s = my_gtid_set_new(), *t = my_gtid_set_new();
     wb_out o = {0};
-    my_pos both = {.flavor = x.flavor};
+    my_pos both = {.flavor = x.flavor, .seq = seq};
     if (s && t && my_pos_set(&x, s) && my_pos_set(&y, t) && my_gtid_set_meet(s, t) && my_pos_make(&o, &both, s))
         give((wb_pos){o.p, o.len}, out, cap, len);
     wb_out_fini(&o);
     my_gtid_set_free(s);
     my_gtid_set_free(t);
+}
+
+/* A transaction's end is beyond where one was, so nothing is compared for it; a turn ends where the stream is. */
+void my_pos_join(wb_pos a, wb_pos b, void *out, size_t cap, size_t *len)
+{
+    my_pos x, y;
+    *len = 0;
+    if (!my_pos_read(a, &x) || !my_pos_read(b, &y)) {
+        give(b, out, cap, len);
+        return;
+    }
+    bool behind = y.seq && order_of(&x, &y) == 1;
+    give_turn(behind ? a : b, WB_MAX(x.seq, y.seq), out, cap, len);
 }
 
 int64_t my_pos_distance(wb_pos from, wb_pos to)
@@ -290,6 +348,7 @@ size_t my_pos_render(wb_pos pos, char *out, size_t cap)
             wb_out_str(&o, p.log);
             wb_out_printf(&o, ":%" PRIu64, p.offset);
         }
+        if (p.seq) wb_out_printf(&o, "+%" PRIu64, p.seq);
     }
     size_t n = WB_MIN(o.len, cap - 1);
     if (n) memcpy(out, o.p, n);
@@ -315,12 +374,28 @@ static bool parse_file(wb_str text, my_pos *p)
     return p->has_file;
 }
 
+/* "+7" at the end: the turn; taken off. */
+static uint64_t take_turn(wb_str *text)
+{
+    size_t at = text->len;
+    uint64_t v = 0, unit = 1;
+    while (at && at + 19 > text->len && text->ptr[at - 1] >= '0' && text->ptr[at - 1] <= '9') {
+        v += unit * (uint64_t)(text->ptr[--at] - '0');
+        unit *= 10;
+    }
+    if (!at || at == text->len || text->ptr[at - 1] != '+') return 0;
+    text->len = at - 1;
+    return v;
+}
+
 wb_code my_pos_parse(wb_str text, void *out, size_t cap, size_t *len, wb_error *err)
 {
     my_pos p = {.flavor = MY_MYSQL};
     wb_error ignored;
     wb_error_reset(&ignored);
+    wb_str whole = text;
     *len = 0;
+    p.seq = take_turn(&text);
     size_t blank = text.len;
     while (blank && text.ptr[blank - 1] != ' ') blank--;
     wb_str file = {text.ptr + blank, text.len - blank}, sets = {text.ptr, blank ? blank - 1 : 0};
@@ -336,8 +411,8 @@ wb_code my_pos_parse(wb_str text, void *out, size_t cap, size_t *len, wb_error *
     wb_out_fini(&o);
     my_gtid_set_free(s);
     if (*len) return WB_OK;
-    wb_fail(err, WB_E_CONFIG, WB_NEVER, "'%.*s' is not a position of MySQL or MariaDB.", (int)WB_MIN(text.len, 60u),
-            text.ptr ? text.ptr : "");
+    wb_fail(err, WB_E_CONFIG, WB_NEVER, "'%.*s' is not a position of MySQL or MariaDB.", (int)WB_MIN(whole.len, 60u),
+            whole.ptr ? whole.ptr : "");
     wb_hint(err, "Write a GTID set (uuid:1-5, or 0-1-100), a file and offset (binlog.000003:157), or both with a blank "
                  "between.");
     return WB_E_CONFIG;

@@ -2,7 +2,8 @@
  * those are. Opaque bytes to the engine. Pure.
  * Which of the two decides: MySQL with GTIDs: the sets, exactly. MariaDB: file and offset when both sides are of the
  * same server (its numbers may go back where gtid_strict_mode is off), else the last number of each domain, whichever
- * server wrote it. MySQL without GTIDs: file and offset, of the same server only. */
+ * server wrote it. MySQL without GTIDs: file and offset, of the same server only.
+ * Beside the log, by itself: the number of the last turn of a copy (sources/sql/copy.h). */
 #ifndef WB_MY_POSITION_H
 #define WB_MY_POSITION_H
 #include "gtid.h"
@@ -14,6 +15,7 @@ typedef struct my_pos {
     uint64_t lineage; /* whose files; 0: not known                       */
     wb_str log;
     uint64_t offset;
+    uint64_t seq; /* positions: of the last turn; 0: none             */
     wb_str set;   /* positions: encoded by gtid.h (MySQL), or domains */
     my_gtid gtid; /* transactions                                     */
 } my_pos;
@@ -28,9 +30,14 @@ bool my_at_read(wb_pos at, my_pos *out);
 bool my_pos_set(const my_pos *p, my_gtid_set *out); /* adds; false: damaged or no memory */
 bool my_pos_has(wb_pos pos, wb_pos at);             /* is the transaction inside? */
 
+uint64_t my_pos_seq(wb_pos pos);
+/* The same place with this turn's number. Appends. */
+bool my_pos_turn(wb_out *out, wb_pos pos, uint64_t seq) WB_MUST;
+
 bool my_pos_holds(wb_pos pos, const wb_txn *txn);
 int my_pos_compare(wb_pos a, wb_pos b);
 void my_pos_meet(wb_pos a, wb_pos b, void *out, size_t cap, size_t *len);
+void my_pos_join(wb_pos a, wb_pos b, void *out, size_t cap, size_t *len);
 int64_t my_pos_distance(wb_pos from, wb_pos to); /* -1: not known */
 size_t my_pos_render(wb_pos pos, char *out, size_t cap);
 wb_code my_pos_parse(wb_str text, void *out, size_t cap, size_t *len, wb_error *err);

@@ -10,6 +10,8 @@
 #include "ahead.h"
 #include "base/clock.h"
 
+static const char family[] = "schema/";
+
 static bool full_metadata(const my_source *s) { return strcasecmp(s->server.row_metadata, "FULL") == 0; }
 
 bool my_track_wanted(void *arg, wb_str schema, wb_str table)
@@ -25,7 +27,7 @@ static wb_code save(my_source *s, uint64_t seq, wb_error *err)
     char key[40];
     wb_out o = {0};
     if (!sql_fact_on(s->host)) return WB_OK;
-    (void)snprintf(key, sizeof key, "%s%012" PRIu64, MY_HISTORY_FAMILY, seq);
+    (void)snprintf(key, sizeof key, "%s%012" PRIu64, family, seq);
     wb_code code = my_history_encode(s->history, seq, &o) ? WB_OK : my_nomem(err);
     if (code == WB_OK) code = wb_host_state_put(s->host, key, (wb_str){o.p, o.len}, err);
     wb_out_fini(&o);
@@ -34,13 +36,17 @@ static wb_code save(my_source *s, uint64_t seq, wb_error *err)
 
 typedef struct loading {
     my_history *h;
+    size_t n;
     bool bad;
 } loading;
 
 static void load_one(void *arg, const char *key, wb_str value)
 {
     loading *l = arg;
-    if (!my_history_load(l->h, key, value)) l->bad = true;
+    char *end;
+    uint64_t seq = strtoull(key + sizeof family - 1, &end, 10);
+    if (*end || !seq || !my_history_decode(l->h, seq, value)) l->bad = true;
+    l->n++;
 }
 
 static void forget_one(void *arg, uint64_t seq)
@@ -50,7 +56,7 @@ static void forget_one(void *arg, uint64_t seq)
     wb_error ignored;
     wb_error_reset(&ignored);
     if (!sql_fact_on(s->host)) return;
-    (void)snprintf(key, sizeof key, "%s%012" PRIu64, MY_HISTORY_FAMILY, seq);
+    (void)snprintf(key, sizeof key, "%s%012" PRIu64, family, seq);
     (void)!wb_host_state_del(s->host, key, &ignored); /* it may come again: harmless */
 }
 
@@ -69,48 +75,60 @@ static wb_code add(my_source *s, wb_str schema, wb_str name, wb_pos at, my_known
 
 /* ---------------------------------------------------------------- the beginning */
 
-/* Versions that the state does not have yet: many of them in one durable step. */
-typedef struct unsaved {
-    my_source *s;
-    uint64_t first, last; /* numbers; first 0: none */
-} unsaved;
-
-enum { SAVE_AT_ONCE = 256, KEY_LEN = 40 };
-
-static wb_code save_all(unsaved *u, wb_error *err)
+/* All versions of the beginning, in one step. */
+static wb_code save_all(my_source *s, const uint64_t *seqs, size_t n, wb_error *err)
 {
-    char keys[SAVE_AT_ONCE][KEY_LEN];
-    wb_kv kv[SAVE_AT_ONCE];
-    wb_out texts[SAVE_AT_ONCE];
-    size_t n = 0;
-    wb_code code = WB_OK;
-    memset(texts, 0, sizeof texts);
-    for (uint64_t seq = u->first; u->first && seq <= u->last && sql_fact_on(u->s->host); seq++, n++) {
-        (void)snprintf(keys[n], KEY_LEN, "%s%012" PRIu64, MY_HISTORY_FAMILY, seq);
-        if (!my_history_encode(u->s->history, seq, &texts[n])) code = my_nomem(err);
-        kv[n] = (wb_kv){keys[n], {texts[n].p, texts[n].len}};
+    enum { KEY = 40 };
+    wb_kv *kv = calloc(n + 1, sizeof *kv);
+    char(*keys)[KEY] = calloc(n + 1, sizeof *keys);
+    wb_out o = {0};
+    size_t *at = calloc(n + 1, sizeof *at);
+    wb_code code = kv && keys && at ? WB_OK : my_nomem(err);
+    for (size_t i = 0; i < n && code == WB_OK; i++) {
+        (void)snprintf(keys[i], KEY, "%s%012" PRIu64, family, seqs[i]);
+        if (!my_history_encode(s->history, seqs[i], &o)) code = my_nomem(err);
+        at[i + 1] = o.len;
     }
-    if (code == WB_OK && n) code = wb_host_state_put_all(u->s->host, kv, n, err);
-    while (n) wb_out_fini(&texts[--n]);
-    u->first = 0;
+    for (size_t i = 0; i < n && code == WB_OK; i++) kv[i] = (wb_kv){keys[i], {o.p + at[i], at[i + 1] - at[i]}};
+    if (code == WB_OK && n && sql_fact_on(s->host)) code = wb_host_state_put_all(s->host, kv, n, err);
+    wb_out_fini(&o);
+    free(at);
+    free(keys);
+    free(kv);
     return code;
 }
 
-static wb_code add_baseline(void *arg, const my_schema *shape, wb_error *err)
+static wb_code add_baseline(my_source *s, const my_schema *shapes, size_t n, wb_error *err)
 {
-    unsaved *u = arg;
-    if (!my_history_add(u->s->history, shape->schema, shape->name, (wb_pos){NULL, 0}, MY_KNOWN, shape, &u->last))
-        return my_nomem(err);
-    if (!u->first) u->first = u->last;
-    if (my_link_stopped(&u->s->side)) return my_fail_stopped(err);
-    return u->last - u->first + 1 == SAVE_AT_ONCE ? save_all(u, err) : WB_OK;
+    uint64_t *seqs = calloc(n + 1, sizeof *seqs);
+    size_t many = 0;
+    wb_code code = seqs ? WB_OK : my_nomem(err);
+    for (size_t i = 0; i < n && code == WB_OK; i++) {
+        if (!shapes[i].ncols) continue;
+        if (!my_history_add(s->history, shapes[i].schema, shapes[i].name, (wb_pos){NULL, 0}, MY_KNOWN, &shapes[i],
+                            &seqs[many++]))
+            code = my_nomem(err);
+    }
+    if (code == WB_OK) code = save_all(s, seqs, many, err);
+    free(seqs);
+    return code;
 }
 
-static wb_code read_baseline(my_source *s, const my_track_start *start, wb_error *err)
+static wb_code read_baseline(my_source *s, my_link *l, wb_error *err)
 {
-    unsaved u = {.s = s};
-    wb_code code = my_catalog_columns(&s->side, &s->cat, start->locked, add_baseline, &u, err);
-    return code == WB_OK ? save_all(&u, err) : code;
+    wb_arena a;
+    my_table **list = calloc(s->cat.n + 1, sizeof(my_table *));
+    size_t n = 0;
+    if (!list) return my_nomem(err);
+    for (size_t i = 0; i < s->cat.n; i++)
+        if (s->cat.tables[i].wanted) list[n++] = &s->cat.tables[i];
+    wb_arena_init(&a, 16 * 1024, 0);
+    my_schema *shapes = wb_arena_zalloc(&a, (n + 1) * sizeof *shapes);
+    wb_code code = shapes ? my_catalog_shapes(l, &s->cat, list, n, &a, shapes, err) : my_nomem(err);
+    if (code == WB_OK) code = add_baseline(s, shapes, n, err);
+    wb_arena_fini(&a);
+    free(list);
+    return code;
 }
 
 /* Did a wanted table change between `from` and now, while we read? */
@@ -132,18 +150,18 @@ wb_code my_track_open(my_source *s, const my_track_start *start, bool *holds, wb
     s->history = l.h;
     *holds = true;
     if (!l.h) return my_nomem(err);
-    wb_code code = wb_host_state_list(s->host, MY_HISTORY_FAMILY, load_one, &l, err);
+    wb_code code = wb_host_state_list(s->host, family, load_one, &l, err);
     if (code == WB_OK && l.bad)
         code = wb_fail(err, WB_E_STATE, WB_NEVER, "The state holds a table's columns in a form that cannot be read.");
     if (code != WB_OK || !start->baseline || s->tail) return code; /* tail: each table when it is met */
-    code = read_baseline(s, start, err);
+    code = read_baseline(s, &s->side, err);
     if (code == WB_OK && !start->locked && !full_metadata(s)) code = baseline_holds(s, start->from, holds, err);
     return code;
 }
 
 /* ---------------------------------------------------------------- a table as it is now */
 
-static wb_code side_again(my_source *s, wb_error *err)
+wb_code my_side_again(my_source *s, wb_error *err)
 {
     if (s->side.my && !s->side.broken && mysql_ping(s->side.my) == 0) return WB_OK;
     my_link_close(&s->side);
@@ -159,30 +177,21 @@ static void say_changed_again(my_source *s, wb_str schema, wb_str name)
         (int)schema.len, schema.ptr, (int)name.len, name.ptr);
 }
 
-/* Read the table again, as a version that holds from `at` on. before: what it was, if a statement did no more than add
- * columns; else NULL. */
-static wb_code read_again(my_source *s, wb_str schema, wb_str name, wb_pos here, wb_pos at, const my_schema *before,
-                          wb_error *err)
+/* Read the table again, as a version that holds from `at` on. */
+static wb_code read_again(my_source *s, wb_str schema, wb_str name, wb_pos here, wb_pos at, wb_error *err)
 {
     my_schema shape;
     my_known known = MY_LOOSE;
-    bool filled = false;
     wb_arena_reset(&s->scratch);
-    wb_code code = side_again(s, err);
+    wb_code code = my_side_again(s, err);
     if (code == WB_OK) code = my_shape_load(&s->side, schema, name, &s->scratch, &shape, err);
-    if (code == WB_OK && before && s->batch && shape.ncols && my_missing_any(before, &shape)) {
-        code = my_missing_fill(s, before, &shape, err);
-        filled = true;
-    }
     if (code != WB_OK) return code;
     if (!shape.ncols) {
         known = MY_NOT_KNOWN; /* gone again by now */
-    } else if (!full_metadata(s) || filled) {
+    } else if (!full_metadata(s)) {
         my_ahead ahead;
         code = my_ahead_scan(s, here, &ahead, err);
-        bool touched = my_ahead_touches(&ahead, schema, name);
-        if (touched && filled) my_missing_clear(&shape);
-        known = !touched ? MY_KNOWN : full_metadata(s) ? MY_LOOSE : MY_NOT_KNOWN;
+        known = my_ahead_touches(&ahead, schema, name) ? MY_NOT_KNOWN : MY_KNOWN;
         my_ahead_free(&ahead);
     }
     if (code != WB_OK) return code;
@@ -194,7 +203,6 @@ static wb_code read_again(my_source *s, wb_str schema, wb_str name, wb_pos here,
 typedef struct places {
     wb_out have, at, after;
     bool replay; /* this statement was followed before: the history has what it made */
-    bool adds;   /* an ALTER TABLE that renames nothing: a new name is a new column */
 } places;
 
 static bool take_places(my_source *s, places *p)
@@ -237,22 +245,8 @@ static bool take_after(my_source *s, places *p)
 
 static wb_code changed(my_source *s, places *p, wb_str schema, wb_str name, wb_error *err)
 {
-    const my_schema *before = NULL;
     if (p->replay || !my_track_wanted(s, schema, name)) return WB_OK;
-    if (p->adds) (void)my_history_find(s->history, schema, name, pos_of(&p->have), (wb_pos){NULL, 0}, &before);
-    return read_again(s, schema, name, pos_of(&p->after), pos_of(&p->at), before, err);
-}
-
-/* Words anywhere in it: rather too often than once too little. */
-static bool only_adds(const my_event *ev)
-{
-    wb_out text = {0};
-    wb_out_str(&text, ev->sql);
-    const char *z = wb_out_cstr(&text);
-    bool adds = z && ev->statement.kind == MY_ST_ALTER_TABLE && !ev->statement.unsure && strcasestr(z, "add") &&
-                !strcasestr(z, "rename") && !strcasestr(z, "change");
-    wb_out_fini(&text);
-    return adds;
+    return read_again(s, schema, name, pos_of(&p->after), pos_of(&p->at), err);
 }
 
 static wb_code gone(my_source *s, places *p, wb_str schema, wb_str name, wb_error *err)
@@ -275,7 +269,7 @@ static wb_code renamed(my_source *s, places *p, const my_st_table *t, wb_error *
             moved.name = t->to_name;
             code = add(s, t->to_schema, t->to_name, pos_of(&p->at), MY_KNOWN, &moved, err);
         } else {
-            code = read_again(s, t->to_schema, t->to_name, pos_of(&p->after), pos_of(&p->at), NULL, err);
+            code = read_again(s, t->to_schema, t->to_name, pos_of(&p->after), pos_of(&p->at), err);
         }
     }
     return code == WB_OK ? gone(s, p, t->schema, t->name, err) : code;
@@ -419,8 +413,8 @@ wb_code my_track_ddl(my_source *s, const my_event *ev, wb_error *err)
     places p = {.replay = false};
     wb_code code = take_places(s, &p) && take_after(s, &p) ? WB_OK : my_nomem(err);
     p.replay = code == WB_OK && my_history_met(s->history, pos_of(&p.at));
-    p.adds = code == WB_OK && !p.replay && only_adds(ev);
     dropping d = {.s = s, .ev = ev, .p = &p};
+    if (code == WB_OK) code = my_snap_ddl(s, st, err);
     if (code == WB_OK && st->kind == MY_ST_DROP_SCHEMA) {
         d.schema = st->ntables ? st->tables[0].schema : st->name;
         code = each_known(&d, gone, true, err);
@@ -462,7 +456,7 @@ static wb_code not_known(const my_map *m, const char *why, wb_error *err)
 static wb_code meet_table(my_source *s, const my_map *m, places *p, const my_schema **shape, my_known *known,
                           wb_error *err)
 {
-    wb_code code = read_again(s, m->schema, m->name, pos_of(&p->have), pos_of(&p->at), NULL, err);
+    wb_code code = read_again(s, m->schema, m->name, pos_of(&p->have), pos_of(&p->at), err);
     if (code == WB_OK)
         *known = my_history_find(s->history, m->schema, m->name, pos_of(&p->have), pos_of(&p->at), shape);
     return code;

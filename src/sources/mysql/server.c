@@ -101,7 +101,7 @@ static wb_code add_text(my_gtid_set *set, const char *text, wb_error *err)
     return my_gtid_set_parse(set, wb_str_of(text), err);
 }
 
-static wb_code add_domains(my_link *l, const my_place *place, my_gtid_set *set, wb_error *err)
+wb_code my_server_gtids_at(my_link *l, const my_place *place, my_gtid_set *set, wb_error *err)
 {
     char *text = NULL;
     wb_out sql = {0};
@@ -135,7 +135,7 @@ wb_code my_server_end(my_link *l, const my_server *v, my_place *place, my_gtid_s
         code = wb_fail(err, WB_E_CONFIG, WB_NEVER, "The server has no binary log.");
     }
     mysql_free_result(res);
-    if (code == WB_OK && l->flavor == MY_MARIADB && set) code = add_domains(l, place, set, err);
+    if (code == WB_OK && l->flavor == MY_MARIADB && set) code = my_server_gtids_at(l, place, set, err);
     return code;
 }
 

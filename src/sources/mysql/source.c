@@ -1,5 +1,5 @@
-/* source.c: the plugin: its options, and what each slot of wb_source does. The work is in open.c (start), snapshot.c
- * (first copy), stream.c (the log), check.c, status.c and suggest.c. */
+/* source.c: the plugin: its options, and what each slot of wb_source does. The work is in open.c (start), snap.h
+ * (copies), stream.c (the log), check.c, status.c and suggest.c. */
 #include <errmsg.h>
 #include <stdio.h>
 
@@ -28,6 +28,12 @@ static const wb_choice bad_texts[] = {
     {NULL, 0, NULL},
 };
 
+static const wb_choice lockings[] = {
+    {"minimal", MY_LOCKING_MINIMAL, "a global read lock for milliseconds, where the server knows no other way"},
+    {"none", MY_LOCKING_NONE, "nothing, ever: in turns with the stream; MariaDB only, tables with a primary key only"},
+    {NULL, 0, NULL},
+};
+
 static const wb_option options[] = {
     {.name = "url",
      .type = WB_OPT_STRING,
@@ -51,6 +57,51 @@ static const wb_option options[] = {
      .def = "initial",
      .choices = snapshot_modes,
      .brief = "Whether the rows that are there already are copied first"},
+    {.name = "snapshot_locking",
+     .type = WB_OPT_ENUM,
+     .offset = AT(snapshot_locking),
+     .flags = WB_OPT_ADVANCED,
+     .def = "minimal",
+     .choices = lockings,
+     .brief = "What a copy may lock"},
+    {.name = "snapshot_workers",
+     .type = WB_OPT_INT,
+     .offset = AT(snapshot_workers),
+     .def = "2",
+     .min = 1,
+     .max = SQL_WORKERS_MAX,
+     .brief = "Connections that copy at once",
+     .detail = "Tables and parts of large tables are read side by side, all in one view of the database."},
+    {.name = "snapshot_where",
+     .type = WB_OPT_NODE,
+     .offset = AT(snapshot_where),
+     .brief = "Per table, a condition in SQL for the rows that the copy takes",
+     .detail = "Only of the copy: changes come whatever the row.",
+     .example = "{shop.orders: \"placed > now() - interval 1 year\"}"},
+    {.name = "snapshot_columns",
+     .type = WB_OPT_NODE,
+     .offset = AT(snapshot_columns),
+     .brief = "Per table, the columns that the copy takes; the key always",
+     .detail = "The others are absent in its rows, as if the server had not sent them.",
+     .example = "{shop.users: [name, city]}"},
+    {.name = "snapshot_chunk",
+     .type = WB_OPT_SIZE,
+     .offset = AT(snapshot_chunk),
+     .flags = WB_OPT_ADVANCED,
+     .def = "64MB",
+     .min = 8192,
+     .max = INT64_MAX / 16,
+     .brief = "Tables larger than this are read in parts of about this size",
+     .detail = "Parts are ranges of the primary key. One that was interrupted is read again, one that is done is not."},
+    {.name = "snapshot_turn",
+     .type = WB_OPT_MSEC,
+     .offset = AT(snapshot_turn_ms),
+     .flags = WB_OPT_ADVANCED,
+     .def = "5s",
+     .min = 1,
+     .max = 3600000,
+     .brief = "How long parts are gathered for one commit at the targets",
+     .detail = "What a crash makes read again, and how long the stream rests while tables are added, is about this."},
     {.name = "server_id",
      .type = WB_OPT_INT,
      .offset = AT(server_id_option),
@@ -120,22 +171,25 @@ static wb_code read_source(void *ctx, int ms, wb_error *err)
 {
     my_source *s = ctx;
     if (my_link_stopped(&s->side)) return WB_AGAIN;
-    if (s->snap.only && !s->snap.on) return WB_END;
-    if (!s->snap.on) return my_stream_read(s, ms, err);
-    wb_code code = my_snap_read(s, ms, err);
-    if (code != WB_END) return code;
-    bool only = s->snap.only;
-    my_snap_close(s);
-    s->txn = (my_txn){.active = false};
-    s->snap.only = only;
-    return only ? WB_END : my_stream_start(s, (wb_pos){s->start.p, s->start.len}, err);
+    sql_copy *c = &s->snap.copy;
+    wb_code code = WB_OK;
+    if (c->phase == SQL_COPY_TURNS) return my_snap_turns(s, ms, err);
+    if (c->only) return WB_END;
+    if (WB_UNLIKELY(c->asked) && c->phase == SQL_COPY_OFF && !s->in_group) code = my_snap_heed(s, err);
+    if (code == WB_OK && c->wanted) code = my_snap_tend(s, err);
+    if (code == WB_OK && WB_UNLIKELY(my_snap_rests(s))) {
+        my_snap_rest(s, ms);
+        return WB_AGAIN;
+    }
+    if (code == WB_OK) code = my_stream_read(s, ms, err);
+    return code == WB_END ? my_snap_begin_turns(s, err) : code;
 }
 
 static wb_code settle(void *ctx, wb_pos pos, wb_error *err)
 {
-    WB_UNUSED(err);
-    my_track_settled(ctx, pos);
-    return WB_OK;
+    my_source *s = ctx;
+    my_track_settled(s, pos);
+    return s->snap.copy.ledger.n ? sql_copy_settled(&s->snap.copy, pos, err) : WB_OK;
 }
 
 static void interrupt(void *ctx)
@@ -183,6 +237,7 @@ const wb_source wb_source_mysql = {
     .holds = my_pos_holds,
     .compare = my_pos_compare,
     .meet = my_pos_meet,
+    .join = my_pos_join,
     .distance = my_pos_distance,
     .tip = my_tip,
     .render = my_pos_render,
@@ -191,6 +246,8 @@ const wb_source wb_source_mysql = {
     .drop = my_drop,
     .suggest = my_suggest,
     .types = my_types,
+    .ask = my_ask,
+    .reload = my_reload,
     .interrupt = interrupt,
     .close = my_close,
 };

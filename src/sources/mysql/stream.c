@@ -141,9 +141,7 @@ static wb_code read_event(my_source *s, wb_error *err)
     wb_code code = my_dump_read(&s->dump, &p, &n, err);
     if (code == WB_AGAIN)
         return wb_fail(err, WB_E_NET, WB_RECONNECT, "The server ended the dump; it is probably shutting down.");
-    uint64_t skipped = my_decoder_skipped(s->decoder);
     if (code == WB_OK) code = my_decoder_feed(s->decoder, p, n, &ev, err);
-    if (WB_UNLIKELY(my_decoder_skipped(s->decoder) != skipped)) atomic_fetch_add(&s->skipped, 1);
     if (code != WB_OK) return code;
     sql_lull_took(&s->lull, n);
     s->events++;
@@ -156,6 +154,7 @@ static wb_code read_event(my_source *s, wb_error *err)
 static wb_code turn(my_source *s, bool *dry, wb_error *err)
 {
     if (s->in_group) {
+        if (WB_UNLIKELY(s->snap.copy.phase == SQL_COPY_REACH) && my_snap_reached(s)) return WB_END;
         wb_code code = my_event_step(s, err);
         if (code == WB_OK && s->blocked_us) code = unblocked(s, err);
         return code;
@@ -184,6 +183,7 @@ wb_code my_stream_read(my_source *s, int ms, wb_error *err)
             if (my_link_stopped(&s->side) || wb_mono_us() >= until) break;
             continue;
         }
+        if (WB_UNLIKELY(s->snap.copy.phase == SQL_COPY_REACH) && code == WB_OK && my_snap_reached(s)) return WB_END;
         if (code == WB_OK && dry) code = when_dry(s, until, err);
         if (code != WB_OK) return code;
         if (!dry && (i & LOOK_EVERY)) continue;

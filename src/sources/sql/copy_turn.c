@@ -198,7 +198,7 @@ void sql_copy_begin(sql_copy *c, bool streams)
     c->phase = SQL_COPY_TURNS;
     c->turn = false;
     c->copied = 0;
-    c->lone = streams && !c->fresh;
+    c->lone = streams;
     for (size_t i = 0; i < c->ledger.n; i++)
         if (sql_job_lacks(c->ledger.jobs[i], c->running) && !(c->ledger.jobs[i]->flags & SQL_JOB_LONE)) c->lone = false;
     c->round_until = wb_mono_us() + c->turn_ms * 1000;

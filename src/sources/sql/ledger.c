@@ -319,13 +319,53 @@ static void put_bound(wb_out *out, const sql_dialect *d, const wb_str *columns, 
     if (n > 1) wb_out_byte(out, ')');
 }
 
+/* The same without a comparison of rows. */
+static void put_spelled(wb_out *out, const sql_dialect *d, const wb_str *columns, size_t n, const char *op,
+                        wb_str bound)
+{
+    wb_rd r = wb_rd_of(bound.ptr, bound.len);
+    wb_str value;
+    char strict[4] = {' ', op[1], ' ', 0};
+    bool equal = op[1] == '=';
+    for (size_t i = 0; i < n; i++) {
+        if (!sql_tuple_next(&r, &value)) out->failed = true;
+        if (out->failed) return;
+        if (i + 1 < n && !equal) {
+            wb_out_byte(out, '(');
+            d->ident(out, columns[i]);
+            wb_out_z(out, strict);
+            d->literal(out, value);
+            wb_out_z(out, " OR (");
+        }
+        d->ident(out, columns[i]);
+        wb_out_z(out, i + 1 < n ? " = " : op);
+        d->literal(out, value);
+        if (i + 1 < n) wb_out_z(out, " AND ");
+    }
+    for (size_t i = 1; i < n && !equal; i++) wb_out_z(out, "))");
+}
+
+/* A bound may be of the first columns only. */
+static void put_side(wb_out *out, const sql_dialect *d, const wb_str *columns, size_t n, const char *op, wb_str bound)
+{
+    wb_rd r = wb_rd_of(bound.ptr, bound.len);
+    wb_str value;
+    size_t values = 0;
+    while (sql_tuple_next(&r, &value)) values++;
+    n = WB_MIN(n, WB_MAX(values, (size_t)1));
+    if (d->spelled && n > 1)
+        put_spelled(out, d, columns, n, op, bound);
+    else
+        put_bound(out, d, columns, n, op, bound);
+}
+
 void sql_put_range(wb_out *out, const sql_dialect *d, const wb_str *columns, size_t n, const sql_chunk *c)
 {
     if (c->kind == SQL_CHUNK_ROW) {
-        put_bound(out, d, columns, n, " = ", c->low);
+        put_side(out, d, columns, n, " = ", c->low);
         return;
     }
-    if (c->low.len) put_bound(out, d, columns, n, " >= ", c->low);
+    if (c->low.len) put_side(out, d, columns, n, " >= ", c->low);
     if (c->low.len && c->high.len) wb_out_z(out, " AND ");
-    if (c->high.len) put_bound(out, d, columns, n, " < ", c->high);
+    if (c->high.len) put_side(out, d, columns, n, " < ", c->high);
 }

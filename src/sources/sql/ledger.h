@@ -105,6 +105,7 @@ bool sql_tuple_next(wb_rd *r, wb_str *value);
 typedef struct sql_dialect {
     void (*ident)(wb_out *out, wb_str name);
     void (*literal)(wb_out *out, wb_str text);
+    bool spelled; /* a comparison of rows does not use an index there: a > 1 OR (a = 1 AND b >= 2) does */
 } sql_dialect;
 /* The chunk as a condition on its key columns, compared by the database in its own order; nothing for all rows. */
 void sql_put_range(wb_out *out, const sql_dialect *d, const wb_str *columns, size_t n, const sql_chunk *c);
