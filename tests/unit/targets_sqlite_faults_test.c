@@ -34,6 +34,35 @@ static void test_fencing(void **state)
     fix_close(f);
 }
 
+/* The file that is open is no longer the one that the path names: nothing more counts as delivered. */
+static void test_file_that_goes(void **state)
+{
+    (void)state;
+    for (int replaced = 0; replaced < 2; replaced++) {
+        fix *f = fix_open(NULL);
+        wb_table *t = users();
+        char other[PATH_MAX + 8];
+        INSERT(f, t, "1", "a", NULL);
+        deliver(f);
+        snprintf(other, sizeof other, "%s.other", f->file);
+        FILE *file = fopen(other, "w");
+        assert_non_null(file);
+        fclose(file);
+        assert_int_equal(replaced ? rename(other, f->file) : unlink(f->file), 0);
+        INSERT(f, t, "2", "nowhere", NULL);
+        must(f, give(f, true, 0));
+        size_t done = f->ndone;
+        assert_int_equal(flush(f), WB_E_STATE);
+        assert_int_equal(f->err.next, WB_NEVER);
+        assert_non_null(strstr(f->err.message, replaced ? "replaced while" : "deleted while"));
+        assert_int_equal(f->nfailed, 1);
+        assert_int_equal(f->ndone, done);
+        wb_table_unref(t);
+        fix_close(f);
+        (void)unlink(other);
+    }
+}
+
 /* Two targets of one start on one file. */
 static void test_same_file_twice(void **state)
 {
@@ -163,6 +192,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fencing),
+        cmocka_unit_test(test_file_that_goes),
         cmocka_unit_test(test_same_file_twice),
         cmocka_unit_test(test_locked_by_another_program),
         cmocka_unit_test(test_readers_are_not_blocked),

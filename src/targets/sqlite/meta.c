@@ -1,6 +1,7 @@
 /* meta.c: the target's own tables in the user's file. _walbrook_stand has a row for each pipeline and mode, written in
  * the same transaction as the rows; _walbrook_tables and _walbrook_columns keep what SQLite's own schema cannot: the
  * source's ids, names and types. Called by sqlite.c at open and commit, by schema.c for every new table version. */
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -32,9 +33,27 @@ static bool same_place(const sq_target *a, const sq_target *b)
            stat(b->file, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
+/* SQLite itself does not look: it goes on writing to a file that no folder names any more. */
+wb_code sq_same_file(const sq_target *s, wb_error *err)
+{
+    struct stat st;
+    int rc = stat(s->file, &st);
+    if (rc == 0 && st.st_dev == s->file_dev && st.st_ino == s->file_ino) return WB_OK;
+    if (rc != 0 && errno != ENOENT)
+        return wb_fail(err, WB_E_IO, WB_RECONNECT, "%s cannot be looked at: %s", s->file, strerror(errno));
+    wb_fail(err, WB_E_STATE, WB_NEVER, "%s was %s while it was being written", s->file, rc ? "deleted" : "replaced");
+    wb_hint(err, "Put the file back as it was, or run with --resnapshot and the target's name.");
+    return WB_E_STATE;
+}
+
 wb_code sq_claim(sq_target *s, wb_error *err)
 {
     wb_code code = WB_OK;
+    struct stat st;
+    if (stat(s->file, &st) != 0)
+        return wb_fail(err, WB_E_IO, WB_RETRY, "%s cannot be looked at: %s", s->file, strerror(errno));
+    s->file_dev = st.st_dev;
+    s->file_ino = st.st_ino;
     pthread_mutex_lock(&open_mutex);
     for (const sq_target *o = open_targets; o && !code; o = o->next_open) {
         if (same_place(o, s))

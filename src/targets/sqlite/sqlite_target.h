@@ -1,6 +1,7 @@
 /* sqlite_target.h: the SQLite target from the inside. Shared by the files of this folder alone; everything runs on the
  * target's thread, only interrupt comes from others.
  *   sqlite.c      the plugin: options, open, transactions, tickets
+ *   indexes.c     secondary indexes
  *   meta.c        our own tables in the file: stand, tables, columns
  *   schema.c      a table version arrives: which mirror table, what changed
  *   alter.c       the DDL that makes a mirror table follow
@@ -98,6 +99,7 @@ struct sq_target {
     wb_host *host;
     sqlite3 *db;
     char file[PATH_MAX];
+    uint64_t file_dev, file_ino; /* of the one that is open */
     uint64_t epoch;
     atomic_bool interrupted;
     atomic_bool building;  /* an index or a rebuilt table may take minutes: only a stop ends it */
@@ -143,6 +145,8 @@ wb_code sq_exec_out(sq_target *s, wb_error *err) WB_MUST;
 wb_code sq_prepare(sq_target *s, const char *sql, sqlite3_stmt **out, wb_error *err) WB_MUST;
 /* For statements without rows: step, reset. */
 wb_code sq_run(sq_target *s, sqlite3_stmt *st, wb_error *err, const char *what) WB_MUST;
+
+/* ---- indexes.c */
 void sq_secondary_indexes(sq_target *s);
 
 /* ---- meta.c */
@@ -164,6 +168,8 @@ typedef struct sq_known {
 /* Two targets of one start in one file would overwrite each other's stand: the second is refused. */
 wb_code sq_claim(sq_target *s, wb_error *err) WB_MUST;
 void sq_release(sq_target *s);
+/* Nobody has put another file in the place of the open one, whose pages would then go nowhere. */
+wb_code sq_same_file(const sq_target *s, wb_error *err) WB_MUST;
 wb_code sq_meta_open(sq_target *s, wb_open *o, wb_error *err) WB_MUST;
 wb_code sq_meta_stand(sq_target *s, wb_error *err) WB_MUST; /* s->pos and s->ordinal into our row, if still ours */
 /* First batch of a snapshot: forget all. */
