@@ -393,3 +393,13 @@ def test_secrets_are_never_printed(wb, db, folder):  # proves G-12
     wb.command("drop", wb.file, "--yes", code=0)
     # make_wb's teardown looks through all of it; records carry data, which is not ours to judge
     assert records(wb.out)
+
+
+@pytest.mark.parametrize("password", ["open@sesame", "open/sesame", "open@sesame/now", "open#sesame", "open%sesame", "open@sesame:now", "open@se:same/now@x"])
+def test_passwords_that_break_a_url_are_not_printed(make_wb, db, password):  # proves G-12
+    """libpq takes a part of such a password for the host, the port or the database, and names it in its error."""
+    wb = make_wb()
+    wb.write([wb.file_target()], source={"type": "postgres", "url": f"postgres://postgres:{password}@127.0.0.1:{db.server.port}/{db.name}"})
+    for done in (wb.check(code=1), wb.command("run", wb.file, code=3), wb.command("init", f"postgres://postgres:{password}@127.0.0.1:1/x", code=3)):
+        said = done.stdout + done.stderr
+        assert "%40" in said and not re.search("open|se.?same|now", said.replace("cannot open", "")), said

@@ -205,8 +205,8 @@ static bool url_is_ambiguous(const char *url)
     const char *first = strchr(p, '@'), *last = strrchr(p, '@');
     if (!first) return false;
     const char *cut = p + strcspn(p, "/?#"), *query = strchr(p, '?');
-    if (first > cut) return !query || first < query; /* "@" in the path: a "/" stood in the password */
-    return first != last && last < p + strcspn(p, "?") && last < cut;
+    if (first > cut) return !query || first < query;    /* "@" in the path: a "/" stood in the password */
+    return first != last && last < p + strcspn(p, "?"); /* a second one: before the host, or after a "/" */
 }
 
 static bool ours(const char *key)
