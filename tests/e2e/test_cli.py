@@ -118,6 +118,18 @@ def test_check_prints_the_sql_that_mends(wb, db):
     assert "alter table" in wb.check().stdout.lower()
 
 
+def test_check_and_status_say_when_a_power_cut_may_lose_changes(wb, db):  # proves G-01
+    shop.create(db, 1)
+    risky = {"file": {"fsync": "off"}, "sqlite": {"synchronous": "normal"}}
+    wb.write([wb.file_target(**risky["file"]), wb.sqlite_target(**risky["sqlite"])])
+    said = wb.check(code=0).stdout
+    assert "fsync is off: a power cut" in said and "synchronous is normal: a power cut" in said
+    wb.until_now()
+    assert all("power cut" in wb.target_status(name)["facts"]["warning"] for name in risky)
+    wb.write([wb.file_target(), wb.sqlite_target()])
+    assert "power cut" not in wb.check(code=0).stdout and not any("warning" in wb.target_status(name)["facts"] for name in risky)
+
+
 def test_check_finds_a_target_that_cannot_be_written(wb, db):
     shop.create(db)
     wb.write([wb.file_target(path="/no/such/folder/out.jsonl")])

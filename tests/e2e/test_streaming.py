@@ -116,7 +116,7 @@ def test_row_larger_than_max_row_is_refused(wb, db):  # proves G-09 G-10
 
 @MODES
 def test_memory_of_a_transaction_with_a_million_rows(wb, db, streaming):  # proves G-09
-    """Into every target at once. Five million, and each target alone, in tests/chaos."""
+    """Into every target at once. Five million rows: bench/memory."""
     rows = 100_000 if SANITIZED or os.environ.get("WB_QUICK") else 1_000_000 if streaming == "on" else 400_000
     db.sql("create table t (id int primary key, a int, v text)")
     targets = [wb.file_target(), wb.sqlite_target(), wb.sqlite_target(name="log", path="log.db", mode="log")]

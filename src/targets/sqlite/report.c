@@ -119,6 +119,11 @@ wb_code sq_check(void *ctx, wb_host *h, wb_report *r, wb_error *err)
     wb_code code = wb_host_path(h, s->path, file, sizeof file, err);
     if (code) return code;
     check_folder(file, r);
+    if (s->synchronous)
+        wb_report_add(
+            r, WB_WARN, "synchronous: full",
+            "synchronous is normal: a power cut may take the last commits back after they were confirmed, and "
+            "the target may then stop at the next start");
     for (size_t i = 0; i < s->indexes.n; i++) {
         const char *z = s->indexes.items[i], *open = strchr(z, '(');
         if (!open || open == z || z[strlen(z) - 1] != ')')
@@ -168,6 +173,8 @@ wb_code sq_status(void *ctx, wb_host *h, const wb_facts *facts, wb_error *err)
     if (code) return code;
     facts->text(facts->arg, "path", file);
     facts->text(facts->arg, "mode", sq_key_mode(s));
+    if (s->synchronous)
+        facts->text(facts->arg, "warning", "synchronous is normal: a power cut may lose confirmed changes");
     if (stat(file, &sb) == 0) facts->number(facts->arg, "bytes", (int64_t)sb.st_size);
     snprintf(wal, sizeof wal, "%s-wal", file);
     if (stat(wal, &sb) == 0) facts->number(facts->arg, "wal_bytes", (int64_t)sb.st_size);
