@@ -69,6 +69,25 @@ def test_fifo_that_nobody_reads(wb, db):  # proves G-01 G-09 G-11
         os.close(opened)
 
 
+@pytest.mark.slow
+def test_target_that_stands_still_does_not_cost_the_connection(wb, db):  # proves G-11
+    """No budget, nothing is read for three times the server's patience: the connection is kept alive all the same."""
+    small(db)
+    db.sql(f"alter role walbrook in database {db.name} set wal_sender_timeout = '3s'")
+    os.mkfifo(wb.dir / "pipe")
+    opened = os.open(wb.dir / "pipe", os.O_RDWR)
+    try:
+        wb.write([wb.file_target(path="pipe")], source={"snapshot": "never"}, memory="4MB").start().streaming()
+        active = "select active_pid from pg_replication_slots where database = current_database()"
+        pid = db.one(active)
+        db.sql("insert into t select g, repeat('x', 1000) from generate_series(1000, 30000) g")
+        time.sleep(9)
+        assert wb.running() and db.one(active) == pid and wb.status()["source"]["reconnects"] == 0, wb.tail()
+    finally:
+        wb.kill9()
+        os.close(opened)
+
+
 def sqlite_count(path, table):
     try:
         c = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
