@@ -142,6 +142,7 @@ WB_API void wb_host_progress(wb_host *h, const wb_table *table, int64_t rows, in
  * exactly once a ticket; implies free. */
 WB_API void wb_host_free(wb_host *h, wb_ticket t);
 WB_API void wb_host_done(wb_host *h, wb_ticket t, const wb_error *err);
+WB_API const char *wb_host_target(wb_host *h); /* this target's name; "": it is none (check) */
 /* A format by name for this target's `format:` option; NULL: none of that name. */
 WB_API const struct wb_format *wb_host_format(wb_host *h, const char *name);
 WB_API const char *wb_host_source(wb_host *h); /* the type of the pipeline's source: "postgres" */
@@ -275,6 +276,7 @@ typedef struct wb_message {
     wb_str topic, key, value;
     const wb_header *headers;
     size_t nheaders;
+    bool aside; /* about no table (transaction metadata, heartbeats): templates with words of a table are not for it */
 } wb_message;
 typedef struct wb_messages {
     const wb_message *items;

@@ -95,6 +95,8 @@ void wb_host_log(wb_host *h, wb_log_level level, const char *fmt, ...)
 
 const char *wb_host_source(wb_host *h) { return h->p ? h->p->config->source->head.name : "postgres"; }
 
+const char *wb_host_target(wb_host *h) { return h->lane ? h->lane->config->name : ""; }
+
 const struct wb_format *wb_host_format(wb_host *h, const char *name)
 {
     WB_UNUSED(h);

@@ -3,7 +3,7 @@
 #include "core/registry.h"
 
 extern const wb_source wb_source_postgres, wb_source_mysql, wb_source_binlog;
-extern const wb_target wb_target_file, wb_target_sqlite;
+extern const wb_target wb_target_file, wb_target_sqlite, wb_target_kafka;
 extern const wb_format wb_format_record, wb_format_row, wb_format_pretty, wb_format_sql, wb_format_debezium,
     wb_format_cloudevents;
 extern const wb_transform wb_transform_filter, wb_transform_mask, wb_transform_rename, wb_transform_route,
@@ -16,6 +16,9 @@ static const wb_plugin *const built_in[] = {
 #endif
 #ifdef WB_HAVE_MYSQL
     &wb_source_mysql.head,      &wb_source_binlog.head,
+#endif
+#ifdef WB_HAVE_KAFKA
+    &wb_target_kafka.head,
 #endif
     &wb_target_file.head,       &wb_target_sqlite.head,         &wb_format_record.head,
     &wb_format_row.head,        &wb_format_pretty.head,         &wb_format_sql.head,
@@ -44,7 +47,9 @@ static const struct {
     {WB_SOURCE, "sqlite", NOT_YET("source", "sqlite")},
     {WB_SOURCE, "oracle", NOT_YET("source", "oracle")},
     {WB_SOURCE, "sqlserver", NOT_YET("source", "sqlserver")},
-    {WB_TARGET, "kafka", NOT_YET("target", "kafka")},
+#ifndef WB_HAVE_KAFKA
+    {WB_TARGET, "kafka", "built without kafka: install librdkafka-dev and build again."},
+#endif
     {WB_TARGET, "rabbitmq", NOT_YET("target", "rabbitmq")},
     {WB_TARGET, "postgres", NOT_YET("target", "postgres")},
     {WB_TARGET, "mysql", NOT_YET("target", "mysql")},

@@ -75,7 +75,7 @@ static void finish_status(dbz *d)
     wb_out_printf(&d->extra, ",\"ts_ms\":%lld}", (long long)(d->commit_us / 1000));
     close_payload(d, &d->extra);
     put_topic(d, &d->extra_topic, d->transaction_topic);
-    (void)dbz_add(d, whole(&d->extra_topic), whole(&d->extra_key), whole(&d->extra));
+    dbz_add(d, whole(&d->extra_topic), whole(&d->extra_key), whole(&d->extra))->aside = true;
 }
 
 /* Before the first event of a transaction. */
@@ -186,7 +186,7 @@ void dbz_message(dbz *d, const wb_txn *txn, const wb_change *c)
     wb_out_z(o, "\"}}");
     close_payload(d, o);
     put_topic(d, &d->message_topic, "message");
-    (void)dbz_add(d, whole(&d->message_topic), whole(&d->key), whole(o));
+    dbz_add(d, whole(&d->message_topic), whole(&d->key), whole(o))->aside = true;
 }
 
 /* ---------------------------------------------------------------- heartbeats */
@@ -214,5 +214,5 @@ void dbz_heartbeat(dbz *d)
     wb_out_z(&d->extra_topic, d->heartbeat_prefix);
     wb_out_z(&d->extra_topic, d->delimiter);
     wb_out_z(&d->extra_topic, d->prefix);
-    (void)dbz_add(d, whole(&d->extra_topic), whole(&d->extra_key), whole(&d->extra));
+    dbz_add(d, whole(&d->extra_topic), whole(&d->extra_key), whole(&d->extra))->aside = true;
 }

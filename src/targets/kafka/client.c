@@ -1,0 +1,150 @@
+/* client.c: one librdkafka producer: made, connected, listened to, ended. librdkafka mends lost connections, moved
+ * leaders and full brokers by itself; what it reports of that is kept, and becomes our error when nothing else comes.
+ */
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/fault.h"
+#include "targets/kafka/kafka.h"
+
+bool kf_stopped(const kf_target *k)
+{
+    return atomic_load_explicit(&k->interrupted, memory_order_relaxed) || wb_host_stopping(k->host);
+}
+
+wb_code kf_repeat(const kf_target *k, wb_error *err)
+{
+    if (err && err->code == WB_OK) *err = k->broken;
+    return k->broken.code;
+}
+
+/* ---------------------------------------------------------------- what it says */
+
+static void break_off(kf_target *k, const wb_error *why)
+{
+    if (k->broken.code != WB_OK) return;
+    k->broken = *why;
+    if (k->broken.next == WB_RETRY) k->broken.next = WB_RECONNECT;
+}
+
+/* By rd_kafka_poll: our thread. */
+static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
+{
+    kf_target *k = opaque;
+    rd_kafka_resp_err_t from = (rd_kafka_resp_err_t)code;
+    char text[400];
+    if (from == RD_KAFKA_RESP_ERR__FATAL)
+        from = rd_kafka_fatal_error(rk, text, sizeof text);
+    else
+        snprintf(text, sizeof text, "%s", reason);
+    wb_error mine;
+    wb_error_reset(&mine);
+    kf_fail(&mine, from, "Kafka: %s", text);
+    if (from == RD_KAFKA_RESP_ERR__AUTHENTICATION && kf_scram_is_broken(k)) {
+        mine.hint[0] = 0;
+        wb_hint(
+            &mine,
+            "librdkafka %s cannot log in by SCRAM to Kafka 4 and later (mended in 2.6.1): use a newer one, or sasl: "
+            "plain with tls. Else look at `username` and `password`.",
+            rd_kafka_version_str());
+    }
+    bool is_fatal = rd_kafka_fatal_error(rk, NULL, 0) != RD_KAFKA_RESP_ERR_NO_ERROR;
+    bool closed = mine.code == WB_E_AUTH;
+    /* Of all brokers down and a login refused the second says more. */
+    bool summary = from == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
+    k->all_down |= summary;
+    if ((k->trouble.code != WB_E_AUTH && !(summary && k->trouble.code != WB_OK)) || closed) k->trouble = mine;
+    if (is_fatal || (closed && !k->in_open)) {
+        if (mine.next == WB_NEVER) mine.next = WB_RECONNECT; /* open decides: it may pass */
+        break_off(k, &mine);
+    } else if (!k->in_open) {
+        wb_host_log(k->host, WB_LOG_DEBUG, "%s", mine.message);
+    }
+}
+
+/* By rd_kafka_poll: our thread. */
+static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
+{
+    kf_target *k = opaque;
+    WB_UNUSED(rk);
+    if (WB_LIKELY(m->err == RD_KAFKA_RESP_ERR_NO_ERROR)) {
+        (void)WB_FAULT("kafka.delivered");
+        kf_ticket_answer(k, m->_private, NULL);
+        atomic_store_explicit(&k->confirmed, atomic_load_explicit(&k->confirmed, memory_order_relaxed) + 1,
+                              memory_order_relaxed);
+        return;
+    }
+    wb_error why;
+    wb_error_reset(&why);
+    kf_fail(&why, m->err, "A message for the topic %s was not written: %s", rd_kafka_topic_name(m->rkt),
+            rd_kafka_message_errstr(m));
+    break_off(k, &why);
+    kf_ticket_answer(k, m->_private, &why);
+}
+
+/* Any thread of librdkafka's. What matters of it comes as an error too. */
+static void on_log(const rd_kafka_t *rk, int level, const char *fac, const char *text)
+{
+    kf_target *k = rd_kafka_opaque(rk);
+    WB_UNUSED(level);
+    if (k && k->host) wb_host_log(k->host, WB_LOG_DEBUG, "librdkafka %s: %s", fac, text);
+}
+
+/* ---------------------------------------------------------------- open and close */
+
+wb_code kf_metadata(kf_target *k, rd_kafka_t *rk, bool all, rd_kafka_topic_t *one, int ms,
+                    const struct rd_kafka_metadata **out, wb_error *err)
+{
+    int64_t until = wb_mono_us() + (int64_t)ms * 1000;
+    k->all_down = false;
+    for (;;) {
+        rd_kafka_resp_err_t rc = rd_kafka_metadata(rk, all, one, out, KF_SLICE_MS);
+        rd_kafka_poll(rk, 0);
+        if (rc == RD_KAFKA_RESP_ERR_NO_ERROR) return WB_OK;
+        if (kf_stopped(k)) return wb_fail(err, WB_E_STOPPED, WB_RECONNECT, "interrupted");
+        bool waits = rc == RD_KAFKA_RESP_ERR__TRANSPORT || rc == RD_KAFKA_RESP_ERR__TIMED_OUT ||
+                     rc == RD_KAFKA_RESP_ERR__TIMED_OUT_QUEUE;
+        bool refused = k->trouble.code == WB_E_AUTH || k->all_down;
+        if (!waits) return kf_fail(err, rc, "Kafka does not say which brokers there are: %s", rd_kafka_err2str(rc));
+        if (refused || wb_mono_us() > until) {
+            if (k->trouble.code != WB_OK) {
+                *err = k->trouble;
+                return err->code;
+            }
+            wb_out brokers = {0};
+            wb_code code = kf_fail(err, RD_KAFKA_RESP_ERR__TRANSPORT, "No broker answers at %s.",
+                                   kf_brokers(k, &brokers) ? brokers.p : "?");
+            wb_out_fini(&brokers);
+            return code;
+        }
+    }
+}
+
+void kf_quiet(kf_target *k, rd_kafka_conf_t *conf)
+{
+    rd_kafka_conf_set_opaque(conf, k);
+    rd_kafka_conf_set_log_cb(conf, on_log);
+}
+
+wb_code kf_client_open(kf_target *k, wb_error *err)
+{
+    char why[300];
+    rd_kafka_conf_t *conf = kf_conf_new(k, k->host, KF_PRODUCER, err);
+    if (!conf) return err->code;
+    kf_quiet(k, conf);
+    rd_kafka_conf_set_error_cb(conf, on_error);
+    if (k->delivery == KF_AT_LEAST_ONCE) rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
+    k->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why);
+    if (k->rk) return WB_OK;
+    rd_kafka_conf_destroy(conf);
+    return wb_fail(err, WB_E_CONFIG, WB_NEVER, "librdkafka refuses this: %s", why);
+}
+
+/* What was not confirmed is dropped here, and comes again from the checkpoint. */
+void kf_client_close(kf_target *k)
+{
+    if (!k->rk) return;
+    rd_kafka_purge(k->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING);
+    rd_kafka_destroy(k->rk);
+    k->rk = NULL;
+}
