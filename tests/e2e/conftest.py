@@ -1,4 +1,5 @@
 """Fixtures. `db` is a fresh database on the distribution's PostgreSQL (@both: and on 18), `wb` a pipeline over it.
+`kafka` is a broker that all tests share.
 `my` is a fresh database on each of the three servers of my_servers.KINDS (@servers("m10"): on those), `my_wb` a pipeline over it.
 
 A server that cannot be had is a skip with its reason, and a failure when CI=true. Environment: WB_BUILD and
@@ -9,18 +10,22 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+from kafka_server import Kafka, shared, stop_shared  # noqa: E402
 from my_servers import KINDS, MyDatabase, MyServer  # noqa: E402
 from program import Walbrook, program  # noqa: E402
 from servers import Database, Server, Standby, open_folder  # noqa: E402
 
 
 def pytest_configure(config):
+    if not hasattr(config, "workerinput"):  # the run's own folder, for what its processes share
+        os.environ["WB_SHARED"] = tempfile.mkdtemp(prefix="wb-shared-", dir=os.environ.get("WB_TEST_TMP"))
     config.addinivalue_line("markers", "both: run on the installed PostgreSQL and on 18")
     config.addinivalue_line("markers", "servers(kind, ...): run on these MySQL and MariaDB servers instead of all three")
     config.addinivalue_line("markers", "slow: left out of ./test --quick")
@@ -65,6 +70,9 @@ def pytest_sessionfinish(session):
     for s in _servers.values():
         if not isinstance(s, str):
             s.remove()
+    if not hasattr(session.config, "workerinput"):
+        stop_shared()
+        shutil.rmtree(os.environ["WB_SHARED"], ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
@@ -110,6 +118,31 @@ def own_my_server():
     yield make
     for s in made:
         s.remove()
+
+
+@pytest.fixture(scope="session")
+def kafka():
+    """One broker for the whole run: name topics after the database."""
+    try:
+        return shared()
+    except (RuntimeError, subprocess.TimeoutExpired) as e:
+        missing(str(e))
+
+
+@pytest.fixture
+def own_kafka():
+    """A factory of brokers that a test may break: own_kafka("num.partitions=3")."""
+    made = []
+
+    def make(*options):
+        try:
+            made.append(Kafka(*options))
+        except (RuntimeError, subprocess.TimeoutExpired) as e:
+            missing(str(e))
+        return made[-1]
+    yield make
+    for k in made:
+        k.remove()
 
 
 @pytest.fixture
