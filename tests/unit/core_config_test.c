@@ -265,7 +265,7 @@ static const struct mistake {
     {"source: {type: demo_source}\n" TGT, "t.yaml:1", "url", ""},
     {"source:\n  type: demo_source\n  url: x\n  tabels: [a]\n" TGT, "t.yaml:4", "tabels", "`tables`"},
     {"source:\n  type: demo_source\n  url: x\n  snapshot: inital\n" TGT, "t.yaml:4", "snapshot", "`initial`"},
-    {SRC "targets:\n  - type: kafka\n", "t.yaml:3", "does not have target kafka", "walbrook help target"},
+    {SRC "targets:\n  - type: delta\n", "t.yaml:3", "does not have target delta", "walbrook help target"},
     {SRC "targets:\n  - type: demo_targte\n", "t.yaml:3", "no target", "\"demo_target\""},
     {SRC "targets:\n  - {type: demo_target}\n", "t.yaml:3", "path", ""},
     {SRC "targets:\n  - type: demo_target\n    path: a\n    szie: 1MB\n", "t.yaml:5", "szie", "`size`"},
@@ -426,7 +426,7 @@ static void test_registry(void **state)
         assert_null(wb_plugin_names((wb_plugin_kind)kind)[n]);
         assert_true(n > 0);
     }
-    assert_non_null(strstr(wb_plugin_absent(WB_TARGET, "kafka"), "does not have target kafka"));
+    assert_non_null(strstr(wb_plugin_absent(WB_TARGET, "delta"), "does not have target delta"));
     assert_null(wb_plugin_absent(WB_TARGET, "nonsense"));
 }
 
