@@ -308,6 +308,27 @@ def test_state_read_only(wb, db, make_wb):
         assert "state" in wb.last_log()
 
 
+def test_state_on_a_file_system_that_became_read_only(wb, db, tmpfs):  # proves G-01
+    """Refused in a sentence, by `run` and `check`; nothing is lost or comes twice when it can be written again."""
+    import subprocess
+
+    def remount(how):
+        subprocess.run(["mount", "-o", f"remount,{how}", where], check=True)
+    where = tmpfs("16m")
+    small(db)
+    wb.write([wb.file_target()], state=str(where / "state")).until_now()
+    remount("ro")
+    try:
+        wb.run("--until", "now", code=2, timeout=20)
+        assert str(where) in wb.last_log() and "read" in wb.last_log().lower()
+        assert str(where) in wb.check(code=1).stdout
+    finally:
+        remount("rw")
+    db.sql("insert into t values (10, 'later')")
+    wb.until_now()
+    assert no_repeats(wb.out, "t") == 6
+
+
 def test_state_folder_is_private(wb, db):  # proves G-12
     small(db)
     wb.write([wb.file_target()]).until_now()
