@@ -109,6 +109,7 @@ wb_code file_compress_new(int kind, int level, file_compress **out, wb_error *er
     file_compress *c = calloc(1, sizeof *c);
     if (!c) return no_memory(err);
     c->kind = kind;
+    WB_UNUSED(level); /* where neither is built in */
     wb_code code = WB_E_UNSUPPORTED;
 #ifdef WB_HAVE_ZSTD
     if (kind == FILE_ZSTD) code = zstd_new(c, level ? level : 3, err);
