@@ -42,10 +42,12 @@ bench: ## measure, each figure beside a peer or the machine's own ceiling: make 
 	@$(COMPILE) build -Dbuildtype=release
 	@BUILD=build bench/run $(B)
 
-chaos: ## kill -9 at random under load, 200 times, with a ledger; then each fault point: make chaos KILLS=200
+chaos: ## kill -9 at random under load, 200 times, with a ledger; then each fault point; then Kafka's broker too: make chaos KILLS=200
 	@$(COMPILE) build-fault -Dfault=true
 	@tests/chaos/run --kills $(or $(KILLS),200)
 	@tests/chaos/run --sweep
+	@$(COMPILE) build -Dbuildtype=release walbrook
+	@WB_KILLS=$(or $(KILLS),100) /usr/bin/python3 -m pytest -q tests/e2e/test_kafka.py tests/e2e/test_kafka_exactly_once.py -k kill_9
 
 docs: all ## write docs/reference again from the option tables
 	@mkdir -p docs/reference

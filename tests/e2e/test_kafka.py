@@ -242,6 +242,11 @@ def complete(kafka, db, name):
     return True
 
 
+def kills(r, *usual):
+    """WB_KILLS (make chaos): so many, at random, instead of the usual few."""
+    return [r.choice(usual[:2]) for _ in range(int(os.environ.get("WB_KILLS", "0")))] or usual
+
+
 def test_kill_9_of_ours_and_of_the_broker_under_load(wb, db, own_kafka, load):  # proves G-01 G-03 G-04
     """Nothing lost, the order of every key kept; a broker that stands still holds up, and no more; a wiped one is refused."""
     kafka = own_kafka()
@@ -249,7 +254,7 @@ def test_kill_9_of_ours_and_of_the_broker_under_load(wb, db, own_kafka, load):  
     wb.write([target(db, kafka, partitions=3)], source={"snapshot": "never"}).start().streaming()
     traffic = load(db, Counters(7))
     r = random.Random(7)
-    for kill in (wb, kafka, wb):
+    for kill in kills(r, wb, kafka, wb):
         time.sleep(r.uniform(0.2, 0.7))
         if kill is wb:
             wb.kill9()

@@ -7,7 +7,7 @@ import signal
 import time
 
 from program import wait_until
-from test_kafka import Counters, target, topic
+from test_kafka import Counters, kills, target, topic
 
 
 def exact(db, kafka, **more):
@@ -63,7 +63,7 @@ def test_kill_9_of_ours_and_of_the_broker(wb, db, own_kafka, load):  # proves G-
     wb.write([exact(db, kafka, partitions=3, commit_interval="100ms", transaction_timeout="10s")], source={"snapshot": "never"}).start().streaming()
     traffic = load(db, Counters(11))
     r = random.Random(11)
-    for kill in (wb, kafka, wb, wb):
+    for kill in kills(r, wb, kafka, wb, wb):
         time.sleep(r.uniform(0.2, 0.6))
         if kill is wb:
             wb.kill9()
@@ -131,7 +131,11 @@ def test_a_second_run_shuts_out_the_first(wb, db, kafka, make_wb, folder):
 
 def test_the_position_topic_is_gone(wb, db, kafka):
     db.sql("create table c (id int primary key, n int); insert into c values (1, 1)")
-    wb.write([exact(db, kafka)]).until_now()
+    wb.write([exact(db, kafka, transaction_timeout="1h")])
+    assert "the broker allows 900000" in wb.check(code=1).stdout
+    wb.write([exact(db, kafka)])
+    assert "isolation.level=read_committed" in wb.check(code=0).stdout
+    wb.until_now()
     assert kafka.setting(f"wb-{db.name}.position", "cleanup.policy") == "compact"
     kafka.drop(f"wb-{db.name}.position")
     wait_until(lambda: f"wb-{db.name}.position" not in kafka.topics(f"wb-{db.name}"), 20, "the topic to go")

@@ -97,6 +97,7 @@ wb_code kf_metadata(kf_target *k, rd_kafka_t *rk, bool all, rd_kafka_topic_t *on
 {
     int64_t until = wb_mono_us() + (int64_t)ms * 1000;
     k->all_down = false;
+    wb_error_reset(&k->trouble);
     for (;;) {
         rd_kafka_resp_err_t rc = rd_kafka_metadata(rk, all, one, out, KF_SLICE_MS);
         rd_kafka_poll(rk, 0);

@@ -147,6 +147,25 @@ static void check_sizes(probe *p, rd_kafka_t *rk, const char *broker)
     }
 }
 
+/* The log of transactions needs as many brokers as it is told; ours may not last longer than the broker allows. */
+static void check_transactions(probe *p, rd_kafka_t *rk, const char *broker, int brokers)
+{
+    if (p->of->delivery != KF_EXACTLY_ONCE) return;
+    int64_t most = kf_admin_setting(&p->k, rk, RD_KAFKA_RESOURCE_BROKER, broker, "transaction.max.timeout.ms", 0);
+    int64_t copies =
+        kf_admin_setting(&p->k, rk, RD_KAFKA_RESOURCE_BROKER, broker, "transaction.state.log.replication.factor", 0);
+    if (most > 0 && p->k.transaction_timeout_ms > most)
+        wb_report_add(p->r, WB_BAD, "transaction_timeout: not above transaction.max.timeout.ms",
+                      "`transaction_timeout` is %lld ms, and the broker allows %lld.",
+                      (long long)p->k.transaction_timeout_ms, (long long)most);
+    else if (copies > brokers)
+        wb_report_add(p->r, WB_BAD, "transaction.state.log.replication.factor: not above the number of brokers",
+                      "The broker keeps its log of transactions %lld times, and there are %d brokers: none can begin.",
+                      (long long)copies, brokers);
+    else
+        wb_report_add(p->r, WB_FINE, NULL, "Exactly once: readers must use isolation.level=read_committed.");
+}
+
 static void check_promises(probe *p)
 {
     if (p->k.acks)
@@ -174,9 +193,11 @@ static wb_code check_connected(probe *p, rd_kafka_t *rk, wb_error *err)
     char broker[16];
     snprintf(broker, sizeof broker, "%d", m->broker_cnt ? (int)m->brokers[0].id : 0);
     check_brokers(p, rk, m);
+    int brokers = m->broker_cnt;
     rd_kafka_metadata_destroy(m);
     check_rights(p, rk);
     check_sizes(p, rk, broker);
+    check_transactions(p, rk, broker, brokers);
     check_promises(p);
     return WB_OK;
 }
