@@ -124,6 +124,10 @@ WB_API wb_code wb_host_state_del(wb_host *h, const char *key, wb_error *err) WB_
 WB_API wb_code wb_host_state_list(wb_host *h, const char *prefix,
                                   void (*each)(void *arg, const char *key, wb_str value), void *arg,
                                   wb_error *err) WB_MUST;
+/* The same of another pipeline, whose state is in `dir` and whose source is a `source`: to look at only. */
+WB_API wb_code wb_host_state_of(wb_host *h, const char *dir, const char *source, const char *prefix,
+                                void (*each)(void *arg, const char *key, wb_str value), void *arg,
+                                wb_error *err) WB_MUST;
 /* Several of them in one durable step. A value whose ptr is NULL: forget the key. */
 typedef struct wb_kv {
     const char *key;

@@ -92,6 +92,11 @@ wb_code wb_io_sync(int fd, const char *path, wb_error *err)
     return code;
 }
 
+void wb_io_let_go(int fd, int64_t from, int64_t to)
+{
+    if (to > from) (void)posix_fadvise(fd, (off_t)from, (off_t)(to - from), POSIX_FADV_DONTNEED);
+}
+
 wb_code wb_io_truncate(int fd, int64_t len, const char *path, wb_error *err)
 {
     int sys = WB_FAULT("io.truncate");

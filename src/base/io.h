@@ -12,6 +12,9 @@ wb_code wb_io_pwrite(int fd, const void *p, size_t n, int64_t at, const char *pa
 wb_code wb_io_pread(int fd, void *p, size_t n, int64_t at, const char *path, wb_error *err) WB_MUST;
 /* A failed sync is final: pages may be gone. Never retried: WB_RECONNECT when the disk was full, else WB_NEVER. */
 wb_code wb_io_sync(int fd, const char *path, wb_error *err) WB_MUST;
+/* Bytes that nobody needs soon: the disk may begin to write them, and what it has written leaves the page cache. A hint:
+ * it says nothing of safety, and its failure means nothing. */
+void wb_io_let_go(int fd, int64_t from, int64_t to);
 wb_code wb_io_truncate(int fd, int64_t len, const char *path, wb_error *err) WB_MUST;
 wb_code wb_io_rename(const char *from, const char *to, wb_error *err) WB_MUST; /* and syncs the folder */
 wb_code wb_io_sync_dir_of(const char *path, wb_error *err) WB_MUST;

@@ -34,7 +34,9 @@ static const cli_option decode_options[] = {
     {"tables", CLI_MANY, "PATTERN", "only these tables, such as shop.*"},
     {"start", CLI_VALUE, "WHERE", "begin at: binlog.000042:1234, 1234, \"2024-06-01 12:00:00\" (UTC), a GTID"},
     {"stop", CLI_VALUE, "WHERE", "end before that place or time, or after that GTID"},
-    {"schema", CLI_VALUE, "FILE", "a schema dump with the columns, for logs without FULL row metadata"},
+    {"schema", CLI_VALUE, "DUMP|STATE|URL",
+     "who knows the columns, for logs without FULL row metadata: a schema dump,\n"
+     "the state folder of a pipeline, or a server"},
     {"sql", CLI_FLAG, NULL, "SQL that makes the changes again"},
     {"undo", CLI_FLAG, NULL, "SQL that takes the changes back, the last one first"},
     {"zero-dates", CLI_VALUE, "text|null", "what becomes of 0000-00-00"},

@@ -163,6 +163,13 @@ wb_code wb_host_state_list(wb_host *h, const char *prefix, void (*each)(void *ar
     return h->p && h->p->state ? wb_state_kv_list(h->p->state, prefix, each, arg, err) : WB_OK;
 }
 
+wb_code wb_host_state_of(wb_host *h, const char *dir, const char *source, const char *prefix,
+                         void (*each)(void *arg, const char *key, wb_str value), void *arg, wb_error *err)
+{
+    WB_UNUSED(h);
+    return wb_state_peek(dir, source, prefix, each, arg, err);
+}
+
 wb_code wb_host_state_note(wb_host *h, const wb_kv *kv, size_t n, wb_error *err)
 {
     return h->p && h->p->state ? wb_state_kv_note(h->p->state, kv, n, err) : WB_OK;

@@ -3,7 +3,7 @@
 #include "core/registry.h"
 
 extern const wb_source wb_source_postgres, wb_source_mysql, wb_source_binlog;
-extern const wb_target wb_target_file, wb_target_sqlite, wb_target_kafka;
+extern const wb_target wb_target_file, wb_target_sqlite, wb_target_rabbitmq, wb_target_kafka;
 extern const wb_format wb_format_record, wb_format_row, wb_format_pretty, wb_format_sql, wb_format_debezium,
     wb_format_cloudevents;
 extern const wb_transform wb_transform_filter, wb_transform_mask, wb_transform_rename, wb_transform_route,
@@ -16,6 +16,9 @@ static const wb_plugin *const built_in[] = {
 #endif
 #ifdef WB_HAVE_MYSQL
     &wb_source_mysql.head,      &wb_source_binlog.head,
+#endif
+#ifdef WB_HAVE_RABBITMQ
+    &wb_target_rabbitmq.head,
 #endif
 #ifdef WB_HAVE_KAFKA
     &wb_target_kafka.head,
@@ -50,7 +53,9 @@ static const struct {
 #ifndef WB_HAVE_KAFKA
     {WB_TARGET, "kafka", "built without kafka: install librdkafka-dev and build again."},
 #endif
-    {WB_TARGET, "rabbitmq", NOT_YET("target", "rabbitmq")},
+#ifndef WB_HAVE_RABBITMQ
+    {WB_TARGET, "rabbitmq", "built without rabbitmq: install librabbitmq-dev and libssl-dev and build again."},
+#endif
     {WB_TARGET, "postgres", NOT_YET("target", "postgres")},
     {WB_TARGET, "mysql", NOT_YET("target", "mysql")},
     {WB_TARGET, "delta", NOT_YET("target", "delta")},

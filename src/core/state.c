@@ -124,7 +124,7 @@ static wb_code look_inside(wb_state *s, const char *pipeline, const char *source
         return WB_E_STATE;
     }
     rc = meta_get(s, "pipeline", text, sizeof text, err);
-    if (rc == WB_OK && strcmp(text, pipeline) != 0) {
+    if (rc == WB_OK && pipeline && strcmp(text, pipeline) != 0) {
         wb_fail(err, WB_E_STATE, WB_NEVER, "state: %s belongs to the pipeline \"%s\", not to \"%s\"", s->path, text,
                 pipeline);
         wb_hint(err, "Give every pipeline a state folder of its own (`state:`), or keep its `name:`.");
@@ -474,5 +474,20 @@ wb_code wb_state_kv_list(wb_state *s, const char *prefix, void (*each)(void *arg
         sqlite3_finalize(q);
     }
     pthread_mutex_unlock(&s->mutex);
+    return rc;
+}
+
+wb_code wb_state_peek(const char *dir, const char *source_type, const char *prefix,
+                      void (*each)(void *arg, const char *key, wb_str value), void *arg, wb_error *err)
+{
+    wb_state *s;
+    wb_code rc = wb_state_open(dir, NULL, source_type, WB_STATE_LOOK, &s, err);
+    if (rc == WB_AGAIN) {
+        rc = wb_fail(err, WB_E_CONFIG, WB_NEVER, "%s is no state folder of a pipeline: it has no state.db.", dir);
+        wb_hint(err, "A pipeline keeps its state beside its file, in NAME.state, unless `state:` says otherwise.");
+    }
+    if (rc != WB_OK) return rc;
+    rc = wb_state_kv_list(s, prefix, each, arg, err);
+    wb_state_close(s);
     return rc;
 }

@@ -23,7 +23,8 @@ void wb_target_state_fini(wb_target_state *t);
 typedef enum wb_state_mode { WB_STATE_RUN, WB_STATE_LOOK, WB_STATE_ASK } wb_state_mode;
 
 /* RUN: makes the folder and the file, takes the lock (WB_E_STATE and WB_RETRY: another one has it, its pid is named).
- * LOOK: read-only, no lock; WB_AGAIN when there is no state. ASK: the same, but a wish may be written, whoever runs. dir NULL: in memory (tail). */
+ * LOOK: read-only, no lock; WB_AGAIN when there is no state. ASK: the same, but a wish may be written, whoever runs. dir NULL: in memory (tail).
+ * pipeline NULL: of whichever it is. */
 wb_code wb_state_open(const char *dir, const char *pipeline, const char *source_type, wb_state_mode mode,
                       wb_state **out, wb_error *err) WB_MUST;
 void wb_state_close(wb_state *s);
@@ -55,4 +56,7 @@ wb_code wb_state_kv_get(wb_state *s, const char *key, wb_str *value,
 wb_code wb_state_kv_del(wb_state *s, const char *key, wb_error *err) WB_MUST;
 wb_code wb_state_kv_list(wb_state *s, const char *prefix, void (*each)(void *arg, const char *key, wb_str value),
                          void *arg, wb_error *err) WB_MUST;
+/* What the source of any pipeline remembers, without a lock, whether it runs or not. */
+wb_code wb_state_peek(const char *dir, const char *source_type, const char *prefix,
+                      void (*each)(void *arg, const char *key, wb_str value), void *arg, wb_error *err) WB_MUST;
 #endif

@@ -23,6 +23,9 @@ void wb_json_hex(wb_out *o, const void *p, size_t n);    /* without quotes */
 /* One value. ABSENT and UNCHANGED: null. Newlines of embedded JSON become spaces, so that a line stays a line.
  * WB_E_UNSUPPORTED: a document; WB_E_DATA: bytes whose text is not hex; WB_E_NOMEM. Both of the first: WB_POISON. */
 wb_code wb_json_value(wb_out *o, const wb_value *v, const wb_json_options *opt, wb_error *err) WB_MUST;
+/* The name of a change, the same after a crash; nothing for a row of a snapshot without a key. opt NULL: plain. */
+wb_code wb_json_event_id(wb_out *o, const wb_txn *txn, const wb_change *c, const wb_json_options *opt,
+                         wb_error *err) WB_MUST;
 bool wb_utf8_valid(const char *p, size_t n);
 
 /* ---- writing without checks, for the hot path */

@@ -245,43 +245,13 @@ static wb_code put_changed(record *r, const wb_change *c, wb_out *o, wb_error *e
     return WB_OK;
 }
 
-/* public.users:[1,"a"]: source names, so that a rename in the pipeline does not change the id. */
-static wb_code read_id(record *r, const wb_change *c, wb_out *id, wb_error *err)
-{
-    const wb_table *t = c->table;
-    wb_out_str(id, t->source_schema);
-    wb_out_byte(id, '.');
-    wb_out_str(id, t->source_name);
-    wb_out_put(id, ":[", 2);
-    for (uint32_t i = 0; i < t->nkey; i++) {
-        if (i) wb_out_byte(id, ',');
-        wb_code code = wb_json_value(id, &c->after[t->key[i]], &r->json, err);
-        if (code != WB_OK) return code;
-    }
-    wb_out_byte(id, ']');
-    return WB_OK;
-}
-
 static wb_code put_event_id(record *r, const wb_txn *txn, const wb_change *c, wb_out *o, wb_error *err)
 {
     wb_out *id = &r->scratch;
     wb_out_reset(id);
     wb_out_z(o, ",\"event_id\":");
-    if (c->op == WB_READ) {
-        if (c->table->nkey && c->after) {
-            wb_code code = read_id(r, c, id, err);
-            if (code != WB_OK) return code;
-        }
-    } else {
-        wb_out_str(id, txn->log);
-        wb_out_byte(id, ':');
-        wb_out_str(id, txn->global_id.len ? txn->global_id : txn->id);
-        wb_out_byte(id, '-');
-        wb_json_hex(id, txn->at.ptr, txn->at.len);
-        wb_out_byte(id, ':');
-        wb_out_u64(id, c->ordinal);
-        if (c->op == WB_DDL) wb_out_z(id, ":ddl"); /* it may share its ordinal with the row after it */
-    }
+    wb_code code = wb_json_event_id(id, txn, c, &r->json, err);
+    if (code != WB_OK) return code;
     if (id->failed)
         o->failed = true;
     else

@@ -100,6 +100,8 @@ typedef struct file_target {
     size_t sent;       /* bytes of the above that are written already */
     uint64_t end;      /* regular: where the next byte goes; streams: bytes written */
     uint64_t unsynced; /* bytes written since the last sync */
+    uint64_t passed;   /* regular: until here the page cache was thought of */
+    int64_t passed_us;
     file_journal journal;
     file_mark next;        /* what the journal will say */
     file_pending *pending; /* accepted, not answered */

@@ -11,6 +11,8 @@
 #include "base/fault.h"
 #include "base/io.h"
 
+enum { FILE_WINDOW = 4 * 1024 * 1024, FILE_WINDOW_US = 250000 }; /* faster than 16 MB/s: not kept in memory */
+
 static bool syncs(const file_target *f) { return f->fsync_ms != FILE_OFF; }
 
 /* ---------------------------------------------------------------- open */
@@ -113,7 +115,7 @@ wb_code file_data_open(file_target *f, wb_open *o, wb_error *err)
     f->next.epoch = o->epoch;
     code = file_journal_write(&f->journal, &f->next, syncs(f), err);
     if (code != WB_OK) return code;
-    f->end = f->next.length;
+    f->end = f->passed = f->next.length;
     f->committed_us = 0;
     o->keeps = true;
     o->own = found;
@@ -129,6 +131,20 @@ void file_data_close(file_target *f)
 }
 
 /* ---------------------------------------------------------------- write */
+
+/* A copy or a backlog writes gigabytes. Left to itself the kernel would take as much of the machine's memory for them,
+ * a fresh page for every one written, and that costs several times what writing does. Slow files stay cached for those
+ * who read along. */
+static void spare_memory(file_target *f)
+{
+    if (f->end < f->passed) f->passed = f->end; /* it was cut */
+    if (f->end - f->passed < FILE_WINDOW) return;
+    int64_t now = wb_mono_us();
+    if (now - f->passed_us < FILE_WINDOW_US)
+        wb_io_let_go(f->fd, (int64_t)(f->end > 4 * FILE_WINDOW ? f->end - 4 * FILE_WINDOW : 0), (int64_t)f->end);
+    f->passed = f->end;
+    f->passed_us = now;
+}
 
 wb_code file_data_drain(file_target *f, wb_error *err)
 {
@@ -146,6 +162,7 @@ wb_code file_data_drain(file_target *f, wb_error *err)
     f->end += file_unsent(f);
     f->unsynced += file_unsent(f);
     file_sent_all(f);
+    spare_memory(f);
     sys = WB_FAULT("file.after_write");
     return sys ? wb_fail_errno(err, sys, "cannot write to %s", f->full) : WB_OK;
 }

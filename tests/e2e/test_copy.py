@@ -308,3 +308,15 @@ def test_progress_and_fault_points(fault_wb, db):
         fault_wb.until_now()
         assert set(reads(fault_wb.dir / out, "a").values()) == {1} and len(reads(fault_wb.dir / out, "a")) == 6000, point
         fault_wb.command("drop", fault_wb.file, "--yes", code=0)
+
+
+@pytest.mark.both
+def test_rows_of_every_length(wb, db):
+    """Lengths around those of the buffers that rows are read into, and text that is all escapes."""
+    lengths = [n + d for n in (1, 8192, 16384, 32768, 1 << 20) for d in range(-16, 17, 1 if n == 8192 else 7) if n + d > 0]
+    db.sql("create table a (id int primary key, n int, t text)")
+    db.sql("insert into a select i, n, repeat(case mod(i, 3) when 0 then 'x' when 1 then E'\\t' else E'\\n' end, n)"
+           " from unnest(%s::int[]) with ordinality as u(n, i)", lengths)
+    wb.write([wb.sqlite_target()], source=source(snapshot_chunk="64MB"), **FAST)
+    wb.until_now()
+    assert same_mirror(db, wb.mirror, "a")

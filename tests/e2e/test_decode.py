@@ -9,6 +9,7 @@ import pytest
 
 from my_servers import KINDS, run
 from my_tables import describe
+from program import wait_until
 from servers import ROOT
 
 GOLDEN = ROOT / "tests" / "golden" / "binlog"
@@ -380,6 +381,43 @@ def test_columns_from_a_schema_dump(my, log, tool, folder):
     empty = folder / "empty.sql"
     empty.write_text("-- nothing\n")
     assert b"no CREATE TABLE" in tool("--schema", empty, GOLDEN / kind / "nometa.binlog", code=3).stderr
+
+
+def test_columns_from_a_pipelines_state_and_from_a_server(my, folder, tool, my_wb):
+    """The state has each version in its place, whichever file or offset it is decoded from; a server has what is there now."""
+    before = my.one("select @@global.binlog_row_metadata")
+    my.sql(f"set global binlog_row_metadata = '{'MINIMAL' if my.mysql else 'NO_LOG'}'; "
+           "create table t (id int primary key, a int, b int); create table fixed (id int primary key, v varchar(9))")
+    my.conn.close()
+    my._conn = None
+    try:
+        wb = my_wb.write([my_wb.file_target()], source={"snapshot": "never"}).start()
+        wait_until(my.slot_active, 30, "a dump", alive=wb)
+        log = Log(my, folder)
+        my.sql("insert into t values (1, 10, 20); insert into fixed values (1, 'x')")
+        at = my.server.log_position()[1]
+        my.sql("alter table t drop column a, add column c int")
+        my.sql("insert into t values (2, 21, 30)")
+        wait_until(lambda: wb.out.exists() and wb.out.read_text().count('"INSERT"') == 3, 30, "three rows", alive=wb)
+        file = log.copy()
+        state = wb.dir / "shop.state"  # of a pipeline that runs
+        want = [{"id": 1, "a": 10, "b": 20}, {"id": 1, "v": "x"}, {"id": 2, "b": 21, "c": 30}]
+        assert b"binlog_row_metadata" in tool(file, code=3).stderr
+        rows = ["--tables", f"{my.name}.*", "--format", "row"]
+        assert [r for r in lines(tool("--schema", state, *rows, file)) if "_schema" not in r] == want
+        assert [r for r in lines(tool("--schema", state, *rows, "--start", at, file)) if "_schema" not in r] == want[2:]
+        now = tool("--schema", my.url(), *rows, "--start", at, file)
+        assert [r for r in lines(now) if "_schema" not in r] == want[2:]
+        assert lines(tool("--schema", my.url(), "--tables", f"{my.name}.fixed", "--format", "row", file)) == want[1:2]
+        my.sql("alter table fixed add column more int")
+        refused = tool("--schema", my.url(), "--tables", f"{my.name}.fixed", file, code=3)
+        assert b"it has 3 columns in the schema and 2 in the log" in refused.stderr
+        wb.term()
+        wrong = tool("--schema", my.url(password="wr0ng"), file, code=3)
+        assert b"Access denied" in wrong.stderr and b"wr0ng" not in wrong.stderr
+        assert b"no state.db" in tool("--schema", folder, file, code=(2, 3)).stderr
+    finally:
+        my.sql(f"set global binlog_row_metadata = '{before}'")
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))

@@ -26,10 +26,19 @@ static void require(bool what)
 static wb_code table(void *arg, const my_map *map, my_schema *out, wb_error *err)
 {
     static const my_schema_col cols[] = {
-        {{"id", 2}, {"int unsigned", 12}, {"", 0}, 1, 0, 0}, {{"v", 1}, {"varchar(20)", 11}, {"utf8mb4", 7}, 2, 0, 0},
-        {{"u", 1}, {"uuid", 4}, {"", 0}, 3, 0, 0},           {{"i4", 2}, {"inet4", 5}, {"", 0}, 4, 0, 0},
-        {{"i6", 2}, {"inet6", 5}, {"", 0}, 5, 0, 0},         {{"e", 1}, {"enum('a','b''c')", 16}, {"", 0}, 6, 0, 0},
-        {{"s", 1}, {"set('x','y')", 12}, {"", 0}, 7, 0, 0},  {{"j", 1}, {"json", 4}, {"", 0}, 8, 0, 0}};
+        {.name = {"id", 2}, .type = {"int unsigned", 12}, .charset = {"", 0}, .id = 1},
+        {.name = {"v", 1},
+         .type = {"varchar(20)", 11},
+         .charset = {"utf8mb4", 7},
+         .id = 2,
+         .missing_kind = WB_TEXT,
+         .missing = {"m", 1}},
+        {.name = {"u", 1}, .type = {"uuid", 4}, .charset = {"", 0}, .id = 3},
+        {.name = {"i4", 2}, .type = {"inet4", 5}, .charset = {"", 0}, .id = 4, .flags = WB_COL_GENERATED},
+        {.name = {"i6", 2}, .type = {"inet6", 5}, .charset = {"", 0}, .id = 5},
+        {.name = {"e", 1}, .type = {"enum('a','b''c')", 16}, .charset = {"", 0}, .id = 6},
+        {.name = {"s", 1}, .type = {"set('x','y')", 12}, .charset = {"", 0}, .id = 7},
+        {.name = {"j", 1}, .type = {"json", 4}, .charset = {"", 0}, .id = 8}};
     static const uint16_t key[] = {0};
     run *f = arg;
     WB_UNUSED(err);

@@ -203,7 +203,7 @@ static void test_substitution(void **state)
 static void test_examples(void **state)
 {
     (void)state;
-    static const char *const names[] = {"shop-to-sqlite", "shop-to-file", "audit-log", "masked"};
+    static const char *const names[] = {"shop-to-sqlite", "shop-to-file", "audit-log", "masked", "shop-to-rabbitmq"};
     for (size_t i = 0; i < WB_COUNT(names) && wb_find_source("postgres"); i++) {
         char path[100];
         wb_error err = {0};

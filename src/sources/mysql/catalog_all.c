@@ -96,7 +96,7 @@ static wb_code load_columns(my_link *l, loading *g, my_table *const *list, size_
     wb_out_fini(&sql);
     if (code != WB_OK) return code;
     for (MYSQL_ROW row; (row = mysql_fetch_row(res));) {
-        size_t at = place_of(g, row[7], row[8]);
+        size_t at = place_of(g, row[MY_COLUMN_SRID + 1], row[MY_COLUMN_SRID + 2]);
         if (at != SIZE_MAX) g->of[at]->ncols++;
     }
     for (size_t i = 0; i < g->cat->n; i++) {
@@ -107,10 +107,10 @@ static wb_code load_columns(my_link *l, loading *g, my_table *const *list, size_
     }
     mysql_data_seek(res, 0);
     for (MYSQL_ROW row; !a->failed && (row = mysql_fetch_row(res));) {
-        size_t at = place_of(g, row[7], row[8]);
+        size_t at = place_of(g, row[MY_COLUMN_SRID + 1], row[MY_COLUMN_SRID + 2]);
         if (at == SIZE_MAX) continue;
         my_schema_col *c = &g->cols[at][g->of[at]->ncols++];
-        my_column_of_row(c, row, a);
+        my_column_of_row(l, c, row, a);
     }
     mysql_free_result(res);
     return a->failed ? my_nomem(err) : WB_OK;

@@ -386,7 +386,12 @@ static wb_code on_unknown(my_decoder *d, step *s, wb_error *err)
 {
     d->place = s->end;
     if (s->h.flags & MY_FLAG_IGNORABLE) {
-        d->skipped++;
+        if (!d->skipped++)
+            notice(
+                d,
+                "Events of type %u (first at %s:%llu) are not known and are left out: the log says that whoever does "
+                "not know them may.",
+                s->h.type, d->log, (unsigned long long)s->start);
         return WB_OK;
     }
     const char *name = my_event_name(s->h.type, d->format.flavor);

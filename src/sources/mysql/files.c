@@ -25,9 +25,10 @@ static const wb_option options[] = {
      "binlog.000042:1234, 1234 (in the first file), \"2024-06-01 12:00:00\" (UTC), 0-1-100.", NULL},
     {"stop", WB_OPT_STRING, AT(stop), 0, NULL, 0, 0, NULL,
      "the end: a place or a time (whose transaction is left out), or the GTID of the last one", NULL, NULL},
-    {"schema", WB_OPT_STRING, AT(schema), 0, NULL, 0, 0, NULL,
-     "a schema dump with the columns of tables, for logs without binlog_row_metadata = FULL",
-     "What mysqldump --no-data or mariadb-dump --no-data wrote. Used where the log itself does not say more.",
+    {"schema", WB_OPT_STRING, AT(schema), WB_OPT_URL, NULL, 0, 0, NULL,
+     "who knows the columns of tables, for logs without binlog_row_metadata = FULL",
+     "A schema dump (mysqldump --no-data, mariadb-dump --no-data), the state folder of a pipeline that reads the "
+     "server, or the url of a server that has the tables. Used where the log itself does not say more.",
      "schema.sql"},
     {"zero_dates", WB_OPT_ENUM, AT(zero_dates), 0, "text", 0, 0, zero_dates,
      "what becomes of 0000-00-00 and 2024-00-15", NULL, NULL},
@@ -75,15 +76,6 @@ static size_t files_render(wb_pos pos, char *out, size_t cap)
 }
 
 /* ---------------------------------------------------------------- hooks of the decoder */
-
-static wb_code columns_of(void *arg, const my_map *map, my_schema *out, wb_error *err)
-{
-    my_files *s = arg;
-    WB_UNUSED(err);
-    const my_schema *found = s->has_shapes ? my_shapes_find(&s->shapes, map->schema, map->name) : NULL;
-    if (found && (map->has_names || my_schema_fits(found, map, NULL, 0))) *out = *found;
-    return WB_OK;
-}
 
 static void notice(void *arg, const char *text)
 {
@@ -188,6 +180,7 @@ static wb_code open_file(my_files *s, wb_error *err)
     if (code == WB_OK) code = my_input_open(&s->in, strcmp(name, "-") == 0 ? "-" : path, err);
     if (code != WB_OK) return code;
     s->open = true;
+    if (!my_files_before(s, NULL)) return my_files_nomem(err);
     do code = my_input_peek(&s->in, MY_HEADER_LEN, 1000, &p, &have, err);
     while (code == WB_AGAIN && !wb_host_stopping(s->host));
     if (code != WB_OK) return code;
@@ -257,6 +250,7 @@ static wb_code read_event(my_files *s, int ms, wb_error *err)
     code = my_decoder_feed(s->decoder, p, h.length, &ev, err);
     if (code != WB_OK) return code;
     my_input_skip(&s->in, h.length);
+    if (ev.kind == MY_EV_PREVIOUS && !my_files_before(s, ev.set)) return my_files_nomem(err);
     if (ev.kind == MY_EV_GROUP) {
         s->in_group = true;
         s->need = 0;
@@ -276,6 +270,10 @@ static wb_code finish(my_files *s, wb_error *err)
     if (!s->ended && s->to.kind == MY_BOUND_GTID)
         return wb_fail(err, WB_E_CONFIG, WB_NEVER, "stop: no transaction with the GTID %s is in these files.",
                        s->to.text);
+    uint64_t skipped = my_decoder_skipped(s->decoder);
+    if (skipped)
+        wb_host_log(s->host, WB_LOG_WARN, "%llu events of types that are not known were left out, as the log allows",
+                    (unsigned long long)skipped);
     for (size_t i = 0; i < my_decoder_prepared(s->decoder); i++) {
         wb_str xa, log;
         uint64_t start;
@@ -347,17 +345,10 @@ static void files_close(void *ctx)
     if (s->open || s->in.fd > 0) my_input_close(&s->in);
     if (s->spool) (void)close(s->spool - 1);
     if (s->has_shapes) my_shapes_fini(&s->shapes);
+    my_history_free(s->history);
+    my_gtid_set_free(s->set);
     if (s->host) wb_arena_fini(&s->arena);
     memset(&s->host, 0, sizeof *s - offsetof(my_files, host));
-}
-
-static wb_code load_shapes(my_files *s, wb_error *err)
-{
-    char path[4096];
-    if (!s->schema) return WB_OK;
-    wb_code code = wb_host_path(s->host, s->schema, path, sizeof path, err);
-    s->has_shapes = true;
-    return code == WB_OK ? my_shapes_load(&s->shapes, path, err) : code;
 }
 
 static wb_code files_open(void *ctx, wb_host *h, const wb_resume *resume, wb_error *err)
@@ -369,14 +360,14 @@ static wb_code files_open(void *ctx, wb_host *h, const wb_resume *resume, wb_err
     wb_code code = wb_patterns_new(&s->tables, &s->arena, &s->patterns, err);
     if (code == WB_OK) code = my_bound_read(s->start, "start", &s->from, err);
     if (code == WB_OK) code = my_bound_read(s->stop, "stop", &s->to, err);
-    if (code == WB_OK) code = load_shapes(s, err);
+    if (code == WB_OK) code = my_files_know(s, err);
     if (code == WB_OK) code = find_start(s, err);
     if (code != WB_OK) return code;
     bool pipe = false;
     for (size_t i = 0; i < s->files.n; i++) pipe = pipe || strcmp(s->files.items[i], "-") == 0;
     const my_hooks hooks = {.arg = s,
                             .wanted = my_files_wanted,
-                            .table = columns_of,
+                            .table = my_files_columns,
                             .spool_write = my_files_spool_write,
                             .spool_read = my_files_spool_read,
                             .spool_empty = my_files_spool_empty,

@@ -1,10 +1,12 @@
 /* files.h: binlog files, offline: the source `binlog`, which `walbrook decode` reads. files.c is the plugin,
  * files_input.c the bytes (plain, gzip, zstd; files and pipes), files_part.c what a part of a file lacks, files_range.c
- * where to begin and to stop, files_schema.c the columns of tables from a schema dump. */
+ * where to begin and to stop, files_schema.c the columns of tables from a schema dump, files_known.c from a pipeline's
+ * state or a server. */
 #ifndef WB_MY_FILES_H
 #define WB_MY_FILES_H
 #include "base/patterns.h"
 #include "decoder.h"
+#include "history.h"
 
 /* ---------------------------------------------------------------- bytes */
 
@@ -81,6 +83,10 @@ typedef struct my_files {
     wb_patterns *patterns;
     my_shapes shapes;
     bool has_shapes;
+    my_history *history; /* of a state folder, or the tables as a server has them; NULL: neither */
+    my_gtid_set *set;    /* with it: what is before the present transaction */
+    bool set_whole;      /* the log said what was before it */
+    bool known_now;      /* the history is a server's tables, as they are now */
     my_bound from, to;
     bool begun, ended; /* the start was reached; the stop was */
     my_decoder *decoder;
@@ -96,11 +102,16 @@ typedef struct my_files {
     my_gtid gtid;
     int64_t commit_us;
     uint32_t server_id, thread;
-    uint64_t txn_start, xid, ordinal;
+    uint64_t txn_start, ordinal;
     wb_batch *batch;
     size_t room, need;
     uint32_t puts;
 } my_files;
+
+/* files_known.c: reads what `schema` names; the decoder's question; what a log says of the time before it. */
+wb_code my_files_know(my_files *s, wb_error *err) WB_MUST;
+wb_code my_files_columns(void *arg, const my_map *map, my_schema *out, wb_error *err);
+bool my_files_before(my_files *s, const my_gtid_set *set) WB_MUST; /* NULL: not said */
 
 enum { MY_FILES_POS = 12 }; /* of a position: number of the file, offset; its name follows */
 

@@ -119,8 +119,7 @@ static void enter_txn(my_files *s)
     wb_batch *b = s->batch;
     char gtid[MY_GTID_TEXT], id[MY_NAME_MAX + 24];
     size_t n = my_gtid_text(&s->gtid, gtid);
-    int m = s->xid ? snprintf(id, sizeof id, "%" PRIu64, s->xid)
-                   : snprintf(id, sizeof id, "%s:%" PRIu64, s->in.name, s->txn_start);
+    int m = snprintf(id, sizeof id, "%s:%" PRIu64, s->in.name, s->txn_start); /* as the live source has it */
     wb_txn *t = wb_batch_txn(b);
     t->commit_us = s->commit_us;
     t->flags = (s->told ? 0 : WB_TXN_BEGIN) | (s->gtid.flavor == MY_MARIADB ? WB_TXN_MARIADB : 0);
@@ -235,13 +234,12 @@ static wb_code begin_txn(my_files *s, const my_event *ev, wb_error *err)
     s->commit_us = ev->commit_us;
     s->server_id = ev->server_id;
     s->thread = ev->thread_id;
-    s->xid = ev->xid;
     s->txn_start = ev->start;
     s->ordinal = 0;
     return WB_OK;
 }
 
-static void end_txn(my_files *s, const my_event *ev)
+static wb_code end_txn(my_files *s, const my_event *ev, wb_error *err)
 {
     if (s->in_batch) {
         wb_txn *t = wb_batch_last_txn(s->batch);
@@ -250,6 +248,8 @@ static void end_txn(my_files *s, const my_event *ev)
     }
     if (is_gtid(&ev->gtid, &s->to)) s->ended = true;
     s->active = s->in_batch = s->in_group = false;
+    bool counts = s->set_whole && ev->gtid.flavor != MY_UNKNOWN;
+    return counts && !my_gtid_set_add(s->set, &ev->gtid) ? my_files_nomem(err) : WB_OK;
 }
 
 /* One step through the group that feed announced. WB_AGAIN: no budget. */
@@ -270,7 +270,7 @@ wb_code my_files_step(my_files *s, wb_error *err)
     case MY_EV_BEGIN: return begin_txn(s, &ev, err);
     case MY_EV_ROWS: s->ordinal += ev.rows; return WB_OK;
     case MY_EV_DDL: return s->skip ? WB_OK : take_ddl(s, &ev, err);
-    case MY_EV_COMMIT: end_txn(s, &ev); return WB_OK;
+    case MY_EV_COMMIT: return end_txn(s, &ev, err);
     default: return WB_OK;
     }
 }

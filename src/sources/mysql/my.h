@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "base/patterns.h"
 #include "decoder.h"
+#include "history.h"
 #include "position.h"
 #include "sources/sql/fact.h"
 #include "sources/sql/lull.h"
@@ -151,11 +152,13 @@ wb_code my_patterns_of(const my_source *s, wb_arena *a, wb_patterns **out, wb_er
 bool my_is_system(wb_str schema);
 uint64_t my_table_id(wb_str schema, wb_str name); /* what the ledger of a copy knows a table by */
 my_table *my_catalog_find(const my_catalog *c, uint64_t id);
-/* The table as information_schema has it now; ncols 0: there is none. Memory: a. */
+/* columns.c: the table as information_schema has it now; ncols 0: there is none. Memory: a. */
 wb_code my_shape_load(my_link *l, wb_str schema, wb_str name, wb_arena *a, my_schema *out, wb_error *err) WB_MUST;
 /* Rows of information_schema.COLUMNS: these fields, then SRS_ID. */
-#define MY_COLUMN_FIELDS "COLUMN_NAME, COLUMN_TYPE, CHARACTER_SET_NAME, IS_NULLABLE, EXTRA, GENERATION_EXPRESSION"
-void my_column_of_row(my_schema_col *c, MYSQL_ROW row, wb_arena *a);
+#define MY_COLUMN_FIELDS                                                                                               \
+    "COLUMN_NAME, COLUMN_TYPE, CHARACTER_SET_NAME, IS_NULLABLE, EXTRA, GENERATION_EXPRESSION, COLUMN_DEFAULT"
+enum { MY_COLUMN_SRID = 7 };
+void my_column_of_row(const my_link *l, my_schema_col *c, MYSQL_ROW row, wb_arena *a);
 /* catalog_all.c: of many tables, with a few statements; `out` has one for each, in their order. */
 wb_code my_catalog_shapes(my_link *l, const my_catalog *c, my_table *const *list, size_t n, wb_arena *a, my_schema *out,
                           wb_error *err) WB_MUST;
@@ -163,30 +166,7 @@ wb_code my_catalog_shapes(my_link *l, const my_catalog *c, my_table *const *list
  * read is passed over. */
 wb_code my_touch(my_link *l, my_table *const *list, size_t n, bool any, wb_error *err) WB_MUST;
 
-/* ---------------------------------------------------------------- history.c: yesterday's columns of a table */
-
-/* Every version of a table that our position can still meet, with the place in the log from which on it holds. Kept in
- * the state: replaying an old log finds the columns of then. */
-typedef struct my_history my_history;
-my_history *my_history_new(void);
-void my_history_free(my_history *h);
-typedef enum my_known { MY_KNOWN, MY_LOOSE, MY_GONE, MY_NOT_KNOWN } my_known;
-/* The version that holds for a transaction at `at` when all before `have` is done; NULL schema: never heard of.
- * MY_LOOSE: read later than it began, believed only where the log itself names the columns. */
-my_known my_history_find(const my_history *h, wb_str schema, wb_str name, wb_pos have, wb_pos at,
-                         const my_schema **out);
-/* A new version from `at` on (empty: from the beginning). shape NULL: the table is gone. false: no memory */
-bool my_history_add(my_history *h, wb_str schema, wb_str name, wb_pos at, my_known known, const my_schema *shape,
-                    uint64_t *seq) WB_MUST;
-bool my_history_has(const my_history *h, wb_str schema, wb_str name, wb_pos at); /* a version from exactly there */
-bool my_history_knows(const my_history *h, wb_str schema, wb_str name);          /* its newest version has columns */
-bool my_history_met(const my_history *h, wb_pos at);                             /* any version from exactly there */
-/* Versions that `settled` has passed: their numbers, for the state; and out of memory. */
-void my_history_forget(my_history *h, wb_pos settled, void (*gone)(void *arg, uint64_t seq), void *arg);
-/* Text form for the state; pure. */
-bool my_history_encode(const my_history *h, uint64_t seq, wb_out *out);
-bool my_history_decode(my_history *h, uint64_t seq, wb_str in);
-void my_history_tables(const my_history *h, void (*each)(void *arg, wb_str schema, wb_str name), void *arg);
+/* ---------------------------------------------------------------- history.h: yesterday's columns of a table */
 
 /* schema_track.c: the decoder's questions, and DDL */
 typedef struct my_track_start {
@@ -200,6 +180,12 @@ wb_code my_track_table(void *arg, const my_map *map, my_schema *out, wb_error *e
 bool my_track_wanted(void *arg, wb_str schema, wb_str table);
 wb_code my_track_ddl(my_source *s, const my_event *ev, wb_error *err) WB_MUST;
 void my_track_settled(my_source *s, wb_pos pos);
+
+/* missing.c: is `now` the table of `before` with columns added; what older rows have in these (arena: s->scratch); take
+ * that back. */
+bool my_missing_any(const my_schema *before, const my_schema *now);
+wb_code my_missing_fill(my_source *s, const my_schema *before, my_schema *now, wb_error *err) WB_MUST;
+void my_missing_clear(my_schema *now);
 
 /* ---------------------------------------------------------------- dump.c: the replication protocol */
 
@@ -241,6 +227,7 @@ struct my_source {
 
     /* any thread */
     atomic_bool interrupted;
+    atomic_ullong skipped; /* events that are not known and may be left out */
 
     /* for the life of the process; guarded by the mutex of conn.c */
     int links[MY_LINKS]; /* fd + 1 of connections in use; 0: free */

@@ -218,14 +218,21 @@ static bool same_value(const wb_value *a, const wb_value *b)
     return a->len == b->len && (a->len == 0 || memcmp(a->as.ptr, b->as.ptr, a->len) == 0);
 }
 
-/* What was not sent of the new row is as it was; then: did the key change? */
-static void complete(const wb_table *t, const wb_value *before, wb_value *after, bool all, wb_change *c)
+/* What was not sent of the new row is as it was; then: did the key change? MariaDB 11.8 never sends the generated
+ * columns of an UPDATE: what they are is not known. */
+static void complete(const wb_table *t, my_flavor flavor, const wb_value *before, wb_value *after, bool all,
+                     wb_change *c)
 {
-    for (uint32_t i = 0; !all && i < t->ncols; i++)
-        if (after[i].kind == WB_UNCHANGED && before[i].kind != WB_ABSENT) after[i] = before[i];
+    for (uint32_t i = 0; !all && i < t->ncols; i++) {
+        if (after[i].kind != WB_UNCHANGED) continue;
+        if (t->cols[i].flags & WB_COL_GENERATED && flavor == MY_MARIADB)
+            after[i].kind = WB_ABSENT;
+        else if (before[i].kind != WB_ABSENT)
+            after[i] = before[i];
+    }
     for (uint32_t k = 0; k < t->nkey; k++) {
         const wb_value *was = &before[t->key[k]], *is = &after[t->key[k]];
-        if (was->kind == WB_ABSENT || is->kind == WB_UNCHANGED || same_value(was, is)) continue;
+        if (was->kind == WB_ABSENT || is->kind <= WB_UNCHANGED || same_value(was, is)) continue;
         c->flags |= WB_C_KEY_CHANGED;
         return;
     }
@@ -294,7 +301,7 @@ static wb_code read_row(my_decoder *d, wb_batch *b, wb_error *err)
         change->before = values;
         if (c->op == WB_UPDATE) {
             change->after = second;
-            complete(t, values, second, c->all_after && !c->partial, change);
+            complete(t, d->format.flavor, values, second, c->all_after && !c->partial, change);
         }
     }
     d->rows++;

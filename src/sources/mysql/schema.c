@@ -46,6 +46,18 @@ bool my_schema_fits(const my_schema *s, const my_map *m, char *why, size_t cap)
 
 /* ---------------------------------------------------------------- a table */
 
+void my_schema_missing(const my_schema_col *from, wb_column *to)
+{
+    to->flags &= (uint8_t)~MY_COL_COMPUTED;
+    if (from->missing_kind == WB_ABSENT) return;
+    to->flags |= WB_COL_DEFAULT_KNOWN;
+    to->missing = (wb_value){.kind = from->missing_kind};
+    if (from->missing_kind == WB_NULL) return;
+    to->missing.flags = WB_V_TEXT;
+    to->missing.len = (uint32_t)from->missing.len;
+    to->missing.as.ptr = from->missing.ptr;
+}
+
 wb_table *my_table_of_schema(const my_schema *s, my_flavor flavor, wb_error *err)
 {
     WB_UNUSED(flavor);
@@ -61,6 +73,7 @@ wb_table *my_table_of_schema(const my_schema *s, my_flavor flavor, wb_error *err
                               .id = from->id,
                               .kind = (uint8_t)my_type_kind(&t),
                               .flags = from->flags};
+        my_schema_missing(from, &cols[i]);
     }
     for (uint32_t k = 0; cols && k < s->nkey; k++) cols[s->key[k]].flags |= WB_COL_KEY;
     wb_table proto = {.id = s->id,

@@ -32,15 +32,21 @@ typedef struct my_map {
 } my_map;
 
 /* ---- what information_schema.columns says (ORDER BY ordinal_position), invisible and generated columns included */
-enum { MY_COL_INVISIBLE = 32, MY_COL_UNSIGNED_KNOWN = 64 }; /* beside WB_COL_NOT_NULL, WB_COL_GENERATED */
+/* Beside WB_COL_NOT_NULL, WB_COL_GENERATED. COMPUTED: its default is an expression or a counter. */
+enum { MY_COL_INVISIBLE = 32, MY_COL_UNSIGNED_KNOWN = 64, MY_COL_COMPUTED = 128 };
 typedef struct my_schema_col {
     wb_str name;
     wb_str type;    /* COLUMN_TYPE: "int(10) unsigned", "enum('a','b')", "uuid"                               */
     wb_str charset; /* CHARACTER_SET_NAME: "latin1"; empty: none                                              */
     int32_t id;     /* of the column, stable across renames, if the caller has one; else 0                    */
     uint32_t srid;
-    uint8_t flags; /* WB_COL_NOT_NULL, WB_COL_GENERATED, MY_COL_INVISIBLE                                     */
+    uint8_t flags;        /* WB_COL_NOT_NULL, WB_COL_GENERATED, MY_COL_INVISIBLE                                     */
+    wb_str default_sql;   /* COLUMN_DEFAULT; ptr NULL: none                                                   */
+    uint8_t missing_kind; /* what rows have that are older than the column: wb_kind; WB_ABSENT: not known     */
+    wb_str missing;       /* its text, unless it is NULL                                                      */
 } my_schema_col;
+/* What a wb_column says of it: WB_COL_DEFAULT_KNOWN and `missing`. */
+void my_schema_missing(const my_schema_col *from, wb_column *to);
 
 typedef enum my_engine {
     MY_ENGINE_UNKNOWN,

@@ -10,8 +10,6 @@
 #include "ahead.h"
 #include "base/clock.h"
 
-static const char family[] = "schema/";
-
 static bool full_metadata(const my_source *s) { return strcasecmp(s->server.row_metadata, "FULL") == 0; }
 
 bool my_track_wanted(void *arg, wb_str schema, wb_str table)
@@ -27,7 +25,7 @@ static wb_code save(my_source *s, uint64_t seq, wb_error *err)
     char key[40];
     wb_out o = {0};
     if (!sql_fact_on(s->host)) return WB_OK;
-    (void)snprintf(key, sizeof key, "%s%012" PRIu64, family, seq);
+    (void)snprintf(key, sizeof key, "%s%012" PRIu64, MY_HISTORY_FAMILY, seq);
     wb_code code = my_history_encode(s->history, seq, &o) ? WB_OK : my_nomem(err);
     if (code == WB_OK) code = wb_host_state_put(s->host, key, (wb_str){o.p, o.len}, err);
     wb_out_fini(&o);
@@ -36,17 +34,13 @@ static wb_code save(my_source *s, uint64_t seq, wb_error *err)
 
 typedef struct loading {
     my_history *h;
-    size_t n;
     bool bad;
 } loading;
 
 static void load_one(void *arg, const char *key, wb_str value)
 {
     loading *l = arg;
-    char *end;
-    uint64_t seq = strtoull(key + sizeof family - 1, &end, 10);
-    if (*end || !seq || !my_history_decode(l->h, seq, value)) l->bad = true;
-    l->n++;
+    if (!my_history_load(l->h, key, value)) l->bad = true;
 }
 
 static void forget_one(void *arg, uint64_t seq)
@@ -56,7 +50,7 @@ static void forget_one(void *arg, uint64_t seq)
     wb_error ignored;
     wb_error_reset(&ignored);
     if (!sql_fact_on(s->host)) return;
-    (void)snprintf(key, sizeof key, "%s%012" PRIu64, family, seq);
+    (void)snprintf(key, sizeof key, "%s%012" PRIu64, MY_HISTORY_FAMILY, seq);
     (void)!wb_host_state_del(s->host, key, &ignored); /* it may come again: harmless */
 }
 
@@ -85,7 +79,7 @@ static wb_code save_all(my_source *s, const uint64_t *seqs, size_t n, wb_error *
     size_t *at = calloc(n + 1, sizeof *at);
     wb_code code = kv && keys && at ? WB_OK : my_nomem(err);
     for (size_t i = 0; i < n && code == WB_OK; i++) {
-        (void)snprintf(keys[i], KEY, "%s%012" PRIu64, family, seqs[i]);
+        (void)snprintf(keys[i], KEY, "%s%012" PRIu64, MY_HISTORY_FAMILY, seqs[i]);
         if (!my_history_encode(s->history, seqs[i], &o)) code = my_nomem(err);
         at[i + 1] = o.len;
     }
@@ -150,7 +144,7 @@ wb_code my_track_open(my_source *s, const my_track_start *start, bool *holds, wb
     s->history = l.h;
     *holds = true;
     if (!l.h) return my_nomem(err);
-    wb_code code = wb_host_state_list(s->host, family, load_one, &l, err);
+    wb_code code = wb_host_state_list(s->host, MY_HISTORY_FAMILY, load_one, &l, err);
     if (code == WB_OK && l.bad)
         code = wb_fail(err, WB_E_STATE, WB_NEVER, "The state holds a table's columns in a form that cannot be read.");
     if (code != WB_OK || !start->baseline || s->tail) return code; /* tail: each table when it is met */
@@ -177,21 +171,30 @@ static void say_changed_again(my_source *s, wb_str schema, wb_str name)
         (int)schema.len, schema.ptr, (int)name.len, name.ptr);
 }
 
-/* Read the table again, as a version that holds from `at` on. */
-static wb_code read_again(my_source *s, wb_str schema, wb_str name, wb_pos here, wb_pos at, wb_error *err)
+/* Read the table again, as a version that holds from `at` on. before: what it was, if a statement did no more than add
+ * columns; else NULL. */
+static wb_code read_again(my_source *s, wb_str schema, wb_str name, wb_pos here, wb_pos at, const my_schema *before,
+                          wb_error *err)
 {
     my_schema shape;
     my_known known = MY_LOOSE;
+    bool filled = false;
     wb_arena_reset(&s->scratch);
     wb_code code = my_side_again(s, err);
     if (code == WB_OK) code = my_shape_load(&s->side, schema, name, &s->scratch, &shape, err);
+    if (code == WB_OK && before && s->batch && shape.ncols && my_missing_any(before, &shape)) {
+        code = my_missing_fill(s, before, &shape, err);
+        filled = true;
+    }
     if (code != WB_OK) return code;
     if (!shape.ncols) {
         known = MY_NOT_KNOWN; /* gone again by now */
-    } else if (!full_metadata(s)) {
+    } else if (!full_metadata(s) || filled) {
         my_ahead ahead;
         code = my_ahead_scan(s, here, &ahead, err);
-        known = my_ahead_touches(&ahead, schema, name) ? MY_NOT_KNOWN : MY_KNOWN;
+        bool touched = my_ahead_touches(&ahead, schema, name);
+        if (touched && filled) my_missing_clear(&shape);
+        known = !touched ? MY_KNOWN : full_metadata(s) ? MY_LOOSE : MY_NOT_KNOWN;
         my_ahead_free(&ahead);
     }
     if (code != WB_OK) return code;
@@ -203,6 +206,7 @@ static wb_code read_again(my_source *s, wb_str schema, wb_str name, wb_pos here,
 typedef struct places {
     wb_out have, at, after;
     bool replay; /* this statement was followed before: the history has what it made */
+    bool adds;   /* an ALTER TABLE that renames nothing: a new name is a new column */
 } places;
 
 static bool take_places(my_source *s, places *p)
@@ -245,8 +249,22 @@ static bool take_after(my_source *s, places *p)
 
 static wb_code changed(my_source *s, places *p, wb_str schema, wb_str name, wb_error *err)
 {
+    const my_schema *before = NULL;
     if (p->replay || !my_track_wanted(s, schema, name)) return WB_OK;
-    return read_again(s, schema, name, pos_of(&p->after), pos_of(&p->at), err);
+    if (p->adds) (void)my_history_find(s->history, schema, name, pos_of(&p->have), (wb_pos){NULL, 0}, &before);
+    return read_again(s, schema, name, pos_of(&p->after), pos_of(&p->at), before, err);
+}
+
+/* Words anywhere in it: rather too often than once too little. */
+static bool only_adds(const my_event *ev)
+{
+    wb_out text = {0};
+    wb_out_str(&text, ev->sql);
+    const char *z = wb_out_cstr(&text);
+    bool adds = z && ev->statement.kind == MY_ST_ALTER_TABLE && !ev->statement.unsure && strcasestr(z, "add") &&
+                !strcasestr(z, "rename") && !strcasestr(z, "change");
+    wb_out_fini(&text);
+    return adds;
 }
 
 static wb_code gone(my_source *s, places *p, wb_str schema, wb_str name, wb_error *err)
@@ -269,7 +287,7 @@ static wb_code renamed(my_source *s, places *p, const my_st_table *t, wb_error *
             moved.name = t->to_name;
             code = add(s, t->to_schema, t->to_name, pos_of(&p->at), MY_KNOWN, &moved, err);
         } else {
-            code = read_again(s, t->to_schema, t->to_name, pos_of(&p->after), pos_of(&p->at), err);
+            code = read_again(s, t->to_schema, t->to_name, pos_of(&p->after), pos_of(&p->at), NULL, err);
         }
     }
     return code == WB_OK ? gone(s, p, t->schema, t->name, err) : code;
@@ -413,6 +431,7 @@ wb_code my_track_ddl(my_source *s, const my_event *ev, wb_error *err)
     places p = {.replay = false};
     wb_code code = take_places(s, &p) && take_after(s, &p) ? WB_OK : my_nomem(err);
     p.replay = code == WB_OK && my_history_met(s->history, pos_of(&p.at));
+    p.adds = code == WB_OK && !p.replay && only_adds(ev);
     dropping d = {.s = s, .ev = ev, .p = &p};
     if (code == WB_OK) code = my_snap_ddl(s, st, err);
     if (code == WB_OK && st->kind == MY_ST_DROP_SCHEMA) {
@@ -456,7 +475,7 @@ static wb_code not_known(const my_map *m, const char *why, wb_error *err)
 static wb_code meet_table(my_source *s, const my_map *m, places *p, const my_schema **shape, my_known *known,
                           wb_error *err)
 {
-    wb_code code = read_again(s, m->schema, m->name, pos_of(&p->have), pos_of(&p->at), err);
+    wb_code code = read_again(s, m->schema, m->name, pos_of(&p->have), pos_of(&p->at), NULL, err);
     if (code == WB_OK)
         *known = my_history_find(s->history, m->schema, m->name, pos_of(&p->have), pos_of(&p->at), shape);
     return code;

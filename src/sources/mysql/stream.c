@@ -141,7 +141,9 @@ static wb_code read_event(my_source *s, wb_error *err)
     wb_code code = my_dump_read(&s->dump, &p, &n, err);
     if (code == WB_AGAIN)
         return wb_fail(err, WB_E_NET, WB_RECONNECT, "The server ended the dump; it is probably shutting down.");
+    uint64_t skipped = my_decoder_skipped(s->decoder);
     if (code == WB_OK) code = my_decoder_feed(s->decoder, p, n, &ev, err);
+    if (WB_UNLIKELY(my_decoder_skipped(s->decoder) != skipped)) atomic_fetch_add(&s->skipped, 1);
     if (code != WB_OK) return code;
     sql_lull_took(&s->lull, n);
     s->events++;

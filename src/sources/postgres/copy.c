@@ -2,6 +2,10 @@
  * value as in the stream becomes the same bytes: both are what the type's output function printed. */
 #include "wire.h"
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 #include "value.h"
 
 static wb_code fail_columns(const wb_table *t, wb_error *err)
@@ -65,28 +69,68 @@ static size_t unescape(char *text, size_t n)
     return (size_t)(to - text);
 }
 
-/* Split the n bytes at `text`, which may be edited, into the values of t. */
+enum { BLOCK = 16 };
+
+/* Which of the BLOCK bytes at p are tabs or backslashes: bit 0 the first. */
+static inline unsigned marks(const char *p)
+{
+#if defined(__SSE2__)
+    __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
+    __m128i hit = _mm_or_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8('\t')), _mm_cmpeq_epi8(x, _mm_set1_epi8('\\')));
+    return (unsigned)_mm_movemask_epi8(hit);
+#else
+    unsigned mask = 0;
+    for (unsigned i = 0; i < BLOCK; i++) mask |= (unsigned)(p[i] == '\t' || p[i] == '\\') << i;
+    return mask;
+#endif
+}
+
+/* A field with a backslash in it: NULL, or escapes. */
+static wb_code escaped_value(const wb_table *t, wb_kind kind, char *text, size_t len, wb_value *out, wb_error *err)
+{
+    if (len == 2 && text[1] == 'N') {
+        *out = (wb_value){.kind = WB_NULL};
+        return WB_OK;
+    }
+    len = unescape(text, len);
+    if (len == SIZE_MAX)
+        return wb_fail(err, WB_E_PROTOCOL, WB_NEVER, "A row of the snapshot of table %.*s.%.*s ends in half an escape.",
+                       (int)t->schema.len, t->schema.ptr, (int)t->name.len, t->name.ptr);
+    *out = pg_value_inline(kind, text, (uint32_t)len);
+    return WB_OK;
+}
+
+/* Split the n bytes at `text`, which may be edited, into the values of t. BLOCK bytes may be read behind them. */
 static wb_code split(const wb_table *t, char *text, size_t n, wb_value *out, wb_error *err)
 {
-    char *end = text + n;
-    bool escapes = memchr(text, '\\', n) != NULL;
+    char *end = text + n, *field = text;
+    bool escapes = false;
+    uint32_t col = 0;
     if (t->ncols == 0) return n ? fail_columns(t, err) : WB_OK;
-    for (uint32_t i = 0; i < t->ncols; i++) {
-        char *tab = memchr(text, '\t', (size_t)(end - text));
-        if (!tab != (i + 1 == t->ncols)) return fail_columns(t, err);
-        size_t len = (size_t)((tab ? tab : end) - text);
-        if (escapes && len == 2 && text[0] == '\\' && text[1] == 'N') {
-            out[i] = (wb_value){.kind = WB_NULL};
-        } else {
-            if (escapes && (len = unescape(text, len)) == SIZE_MAX)
-                return wb_fail(err, WB_E_PROTOCOL, WB_NEVER,
-                               "A row of the snapshot of table %.*s.%.*s ends in half an escape.", (int)t->schema.len,
-                               t->schema.ptr, (int)t->name.len, t->name.ptr);
-            out[i] = pg_value_inline((wb_kind)t->cols[i].kind, text, (uint32_t)len);
+    for (char *p = text; p <= end; p += BLOCK) {
+        size_t left = (size_t)(end - p);
+        unsigned mask = marks(p);
+        if (left < BLOCK) mask = (mask & ((1u << left) - 1)) | 1u << left; /* the end is the last field's */
+        for (; mask; mask &= mask - 1) {
+            char *at = p + __builtin_ctz(mask);
+            if (at != end && *at == '\\') {
+                escapes = true;
+                continue;
+            }
+            if (WB_UNLIKELY(col == t->ncols)) return fail_columns(t, err);
+            wb_kind kind = (wb_kind)t->cols[col].kind;
+            if (WB_UNLIKELY(escapes)) {
+                wb_code code = escaped_value(t, kind, field, (size_t)(at - field), &out[col], err);
+                if (code != WB_OK) return code;
+                escapes = false;
+            } else {
+                out[col] = pg_value_inline(kind, field, (uint32_t)(at - field));
+            }
+            col++;
+            field = at + 1;
         }
-        if (tab) text = tab + 1;
     }
-    return WB_OK;
+    return col == t->ncols ? WB_OK : fail_columns(t, err);
 }
 
 wb_code pg_copy_row(const wb_table *t, const char *p, size_t n, wb_batch *b, wb_error *err)
@@ -94,11 +138,12 @@ wb_code pg_copy_row(const wb_table *t, const char *p, size_t n, wb_batch *b, wb_
     size_t values = t->ncols * sizeof(wb_value);
     if (n && p[n - 1] == '\n') n--;
     if (n > UINT32_MAX) return wb_fail(err, WB_E_LIMIT, WB_NEVER, "A row of %zu bytes is too large.", n);
-    char *mem = wb_batch_alloc(b, values + n + 1); /* never nothing, for a table without columns */
+    char *mem = wb_batch_alloc(b, values + n + BLOCK); /* never nothing, for a table without columns */
     if (!mem || wb_batch_failed(b))
         return wb_fail(err, WB_E_NOMEM, WB_RETRY, "There is no memory for a row of %zu bytes.", n);
     wb_value *out = (wb_value *)(void *)mem;
     if (n) memcpy(mem + values, p, n);
+    memset(mem + values + n, 0, BLOCK);
     wb_code code = split(t, mem + values, n, out, err);
     if (code != WB_OK) return code;
     wb_batch_table(b, t);

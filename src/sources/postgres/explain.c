@@ -2,22 +2,37 @@
  * Main thread, a connection of its own. */
 #include "pg.h"
 
-static wb_code one_table(pg_link *l, uint32_t oid, void (*each)(void *arg, const wb_table *t), void *arg, wb_error *err)
+static wb_code tell(const pg_shape *shapes, size_t n, void (*each)(void *arg, const wb_table *t), void *arg,
+                    wb_error *err)
 {
-    wb_arena a;
-    pg_shape shape;
-    bool found = false;
-    wb_arena_init(&a, 16 * 1024, 0);
-    wb_code code = pg_shape_load(l, oid, &a, &shape, &found, err);
-    if (code == WB_OK && found) { /* else it was dropped a moment ago */
+    for (size_t i = 0; i < n; i++) {
+        pg_shape shape = shapes[i];
         pg_shape_narrow(&shape, NULL);
         wb_table *t = pg_shape_table(&shape, 0);
-        if (t)
-            each(arg, t);
-        else
-            code = pg_nomem(err);
+        if (!t) return pg_nomem(err);
+        each(arg, t);
         wb_table_unref(t);
     }
+    return WB_OK;
+}
+
+/* One query for all of them. */
+static wb_code wanted_tables(pg_link *l, const pg_catalog *cat, void (*each)(void *arg, const wb_table *t), void *arg,
+                             wb_error *err)
+{
+    wb_arena a;
+    wb_out oids = {0};
+    pg_shape *shapes = NULL;
+    size_t n = 0, wanted = 0;
+    wb_arena_init(&a, 16 * 1024, 0);
+    wb_out_byte(&oids, '{');
+    for (size_t i = 0; i < cat->n; i++)
+        if (cat->tables[i].wanted) wb_out_printf(&oids, "%s%u", wanted++ ? "," : "", cat->tables[i].oid);
+    wb_out_byte(&oids, '}');
+    const char *text = wb_out_cstr(&oids);
+    wb_code code = text ? pg_shapes_load(l, text, &a, &shapes, &n, err) : pg_nomem(err);
+    if (code == WB_OK) code = tell(shapes, n, each, arg, err);
+    wb_out_fini(&oids);
     wb_arena_fini(&a);
     return code;
 }
@@ -42,8 +57,7 @@ wb_code pg_types(void *ctx, wb_host *h, void (*each)(void *arg, const wb_table *
     if (code == WB_OK) code = pg_link_open(&l, s, h, PG_SQL, err);
     if (code == WB_OK) code = pg_catalog_load(&l, patterns, &cat, err);
     if (code == WB_OK && cat.unmatched) code = no_match(patterns, cat.unmatched - 1, err);
-    for (size_t i = 0; code == WB_OK && i < cat.n; i++)
-        if (cat.tables[i].wanted) code = one_table(&l, cat.tables[i].oid, each, arg, err);
+    if (code == WB_OK) code = wanted_tables(&l, &cat, each, arg, err);
     pg_catalog_free(&cat);
     pg_link_close(&l);
     wb_arena_fini(&a);

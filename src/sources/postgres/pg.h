@@ -439,6 +439,11 @@ void pg_snap_begin(pg_source *s); /* of a session, before all else */
 wb_code pg_snap_begin_turns(pg_source *s, wb_error *err) WB_MUST;
 wb_code pg_snap_turns(pg_source *s, int ms, wb_error *err) WB_MUST; /* then the stream begins, or goes on */
 void pg_snap_close(pg_source *s);
+/* snap_row.c */
+wb_code pg_fail_rewritten(const PGresult *res, wb_error *err);
+wb_code pg_row_read(void *ctx, sql_worker *w, bool *dry, wb_error *err) WB_MUST;
+void pg_row_release(sql_worker *w, char *row);
+void pg_row_free(pg_worker *w);
 /* snap_ask.c */
 wb_code pg_ask(void *ctx, wb_host *h, const char *what, const char *table, wb_error *err);
 wb_code pg_reload(void *ctx, const void *fresh, wb_error *err);

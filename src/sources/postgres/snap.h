@@ -2,14 +2,22 @@
  *   snap_plan.c    tables into jobs, large ones into chunks
  *   snap_seam.c    a point of the stream that a snapshot is known to contain
  *   snap_work.c    connections that share the snapshot, one COPY a chunk
+ *   snap_row.c     rows off a connection
  *   snap_ask.c     wishes of the user: a table more, a table again */
 #ifndef WB_PG_SNAP_H
 #define WB_PG_SNAP_H
 #include "sources/sql/copy.h"
 
+typedef struct pg_row { /* one line of COPY's text */
+    char *p;
+    size_t len, cap;
+} pg_row;
+
 typedef struct pg_worker { /* behind a sql_worker */
     pg_link link;
-    bool copying; /* rows come */
+    bool copying;   /* rows come                                      */
+    uint64_t rows;  /* of this chunk, so far                          */
+    pg_row held[2]; /* the row at hand, and the one that comes next   */
 } pg_worker;
 
 typedef struct pg_blockers { /* transactions that the making of a slot waits for: told now and then */

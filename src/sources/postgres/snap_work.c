@@ -17,14 +17,6 @@ enum { LOCK_ALL = 2000 }; /* tables: more would not fit into the server's lock t
     "SELECT c.oid::regclass FROM pg_class c WHERE c.relkind = 'r' AND c.relfilenode <> pg_relation_filenode(c.oid)"    \
     " AND c.oid IN (SELECT oid FROM t UNION SELECT p.relid FROM t, LATERAL pg_partition_tree(t.oid) p) LIMIT 1"
 
-static wb_code fail_rewritten(const PGresult *res, wb_error *err)
-{
-    wb_fail(err, WB_E_SCHEMA, WB_RECONNECT, "Table %s was truncated or rewritten while the snapshot began.",
-            PQgetvalue(res, 0, 0));
-    wb_hint(err, "The snapshot begins again by itself.");
-    return WB_E_SCHEMA;
-}
-
 static bool is_read(const pg_source *s, const sql_job *j) { return sql_copy_reads(&s->snap.copy, j); }
 
 static size_t count_read(const pg_source *s)
@@ -63,7 +55,7 @@ static wb_code check_rewrites(pg_source *s, pg_link *l, wb_error *err)
     wb_code code = pg_query(l, "which tables were rewritten", wb_out_cstr(&sql), &res, err);
     wb_out_fini(&sql);
     if (code != WB_OK) return code;
-    if (PQntuples(res)) code = fail_rewritten(res, err);
+    if (PQntuples(res)) code = pg_fail_rewritten(res, err);
     PQclear(res);
     return code;
 }
@@ -151,7 +143,9 @@ void pg_snap_workers_close(pg_source *s)
 {
     pg_snap *n = &s->snap;
     for (size_t i = 0; n->links && i < n->copy.nworkers; i++) pg_link_close(&n->links[i].link);
+    size_t many = n->copy.nworkers;
     sql_copy_free_workers(&n->copy);
+    for (size_t i = 0; n->links && i < many; i++) pg_row_free(&n->links[i]);
     free(n->links);
     n->links = NULL;
 }
@@ -205,70 +199,8 @@ static wb_code start_chunk(void *ctx, sql_worker *w, sql_job *j, size_t chunk, w
     wb_code code = !text ? pg_nomem(err) : sent ? WB_OK : pg_fail_result(&own->link, NULL, "to copy a table", err);
     wb_out_fini(&sql);
     own->copying = false;
+    own->rows = 0;
     return code;
-}
-
-/* What comes before the rows. *dry: nothing more is there now. */
-static wb_code enter_copy(pg_worker *w, bool *dry, wb_error *err)
-{
-    while (!PQisBusy(w->link.pg)) {
-        PGresult *res = PQgetResult(w->link.pg);
-        ExecStatusType st = PQresultStatus(res);
-        wb_code code = WB_OK;
-        if (st == PGRES_COPY_OUT)
-            w->copying = true;
-        else if (st == PGRES_TUPLES_OK && PQntuples(res))
-            code = fail_rewritten(res, err);
-        else if (st != PGRES_COMMAND_OK && st != PGRES_TUPLES_OK)
-            code = pg_fail_result(&w->link, res, "to copy a table", err);
-        PQclear(res);
-        if (code != WB_OK || w->copying) return code;
-    }
-    *dry = true;
-    return WB_OK;
-}
-
-static wb_code end_copy(pg_worker *w, wb_error *err)
-{
-    for (PGresult *res; (res = PQgetResult(w->link.pg));) {
-        ExecStatusType st = PQresultStatus(res);
-        wb_code code = st == PGRES_COMMAND_OK ? WB_OK : pg_fail_result(&w->link, res, "to copy a table", err);
-        PQclear(res);
-        if (code != WB_OK) return code;
-    }
-    return WB_OK;
-}
-
-static wb_code read_row(void *ctx, sql_worker *w, bool *dry, wb_error *err)
-{
-    pg_worker *own = w->own;
-    WB_UNUSED(ctx);
-    if (!own->copying) {
-        if (!PQconsumeInput(own->link.pg)) return pg_fail_result(&own->link, NULL, "to copy a table", err);
-        wb_code code = enter_copy(own, dry, err);
-        if (code != WB_OK || !own->copying) return code;
-    }
-    int n = PQgetCopyData(own->link.pg, &w->next, 1);
-    if (n == 0) {
-        if (!PQconsumeInput(own->link.pg)) return pg_fail_result(&own->link, NULL, "to copy a table", err);
-        n = PQgetCopyData(own->link.pg, &w->next, 1);
-    }
-    if (WB_LIKELY(n > 0)) {
-        w->next_len = (size_t)n;
-        return WB_OK;
-    }
-    w->next = NULL;
-    *dry = n == 0;
-    if (n == -2) return pg_fail_result(&own->link, NULL, "to copy a table", err);
-    wb_code code = n == -1 ? end_copy(own, err) : WB_OK;
-    w->ended = code == WB_OK && n == -1;
-    return code;
-}
-
-static void release_row(sql_worker *w, char *row)
-{
-    WB_UNUSED(w);
-    PQfreemem(row);
 }
 
 static int worker_fd(const sql_worker *w)
@@ -339,8 +271,8 @@ static const sql_copy_ops ops = {.piece = begin_piece,
                                  .position = turn_position,
                                  .seq = pg_pos_seq,
                                  .start = start_chunk,
-                                 .read = read_row,
-                                 .release = release_row,
+                                 .read = pg_row_read,
+                                 .release = pg_row_release,
                                  .fd = worker_fd,
                                  .row = put_row,
                                  .room = room_for_row,

@@ -199,10 +199,21 @@ static wb_code update_row(sq_target *s, sq_plan *p, const wb_change *c, bool mov
     return code ? code : sq_step_free(s, p, st, err);
 }
 
+/* A generated column that was not sent may have changed with the others. One that the source says is unchanged has not.
+ */
+static wb_code look_for_computed(sq_target *s, sq_plan *p, const wb_change *c, wb_error *err)
+{
+    for (uint32_t i = 0; i < p->ncols; i++)
+        if (p->table->cols[i].flags & WB_COL_GENERATED && new_value(c, i)->kind == WB_ABSENT)
+            return sq_make_stale(s, p, p->table->cols[i].name.ptr, err);
+    return WB_OK;
+}
+
 static wb_code apply_update(sq_target *s, sq_plan *p, const wb_change *c, wb_error *err)
 {
     bool all = find_sent(p, c), move = p->nkey && (c->flags & WB_C_KEY_CHANGED), found = false;
-    wb_code code;
+    wb_code code = !all && p->generates && !p->stale ? look_for_computed(s, p, c, err) : WB_OK;
+    if (WB_UNLIKELY(code != WB_OK)) return code;
     if (WB_UNLIKELY(p->parked)) {
         code = sq_park_apply(s, p, c, p->sent, &found, err);
         if (code || found) return code;

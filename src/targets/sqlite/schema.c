@@ -461,6 +461,7 @@ static wb_code fill_plan(sq_plan *p, const sq_diff *d, wb_error *err)
     p->key = d->table->key;
     p->full = (d->table->flags & WB_TABLE_FULL_BEFORE) != 0;
     p->stale = strcmp(k->state, "stale") == 0;
+    for (uint32_t i = 0; i < d->table->ncols; i++) p->generates |= (d->table->cols[i].flags & WB_COL_GENERATED) != 0;
     p->words = (p->ncols + 63) / 64 + (p->ncols == 0);
     p->sent = calloc(p->words, sizeof *p->sent);
     p->name = wb_arena_strdup(a, k->mirror);
@@ -484,6 +485,40 @@ static wb_code fill_plan(sq_plan *p, const sq_diff *d, wb_error *err)
     return a->failed ? wb_fail(err, WB_E_NOMEM, WB_RECONNECT, "no memory for table %s", k->mirror) : WB_OK;
 }
 
+/* A table has several versions (of its copy, of the stream): people hear of it once. */
+static bool is_first_version(const sq_target *s, const sq_plan *of)
+{
+    for (size_t i = 0; i < WB_COUNT(s->plans); i++)
+        for (const sq_plan *p = s->plans[i]; p; p = p->next)
+            if (p->table_id == of->table_id) return false;
+    return true;
+}
+
+wb_code sq_make_stale(sq_target *s, sq_plan *p, const char *column, wb_error *err)
+{
+    wb_arena a;
+    sq_known k;
+    bool ours;
+    wb_arena_init(&a, 4096, 0);
+    wb_code code = sq_known_by_mirror(s, &a, p->name, &k, &ours, err);
+    if (!code && k.table_id) {
+        bool more = k.reason && k.reason[0];
+        k.reason = wb_arena_printf(&a, "%s%supdates do not bring the generated column %s", more ? k.reason : "",
+                                   more ? "; " : "", column);
+        k.state = "stale";
+        code = a.failed ? wb_fail(err, WB_E_NOMEM, WB_RECONNECT, "no memory for table %s", p->name)
+                        : sq_known_save(s, &k, err);
+        wb_host_log(
+            s->host, WB_LOG_WARN,
+            "table %s is stale: the source's updates do not bring the generated column %s, and the mirror keeps "
+            "what it has in it",
+            p->name, column);
+    }
+    p->stale = true;
+    wb_arena_fini(&a);
+    return code;
+}
+
 static wb_code make_plan(sq_target *s, const sq_diff *d, sq_plan **out, wb_error *err)
 {
     sq_plan *p;
@@ -498,7 +533,7 @@ static wb_code make_plan(sq_target *s, const sq_diff *d, sq_plan **out, wb_error
         free_plan(s, p);
         return code;
     }
-    if (!p->nkey && !(d->table->flags & WB_TABLE_INSERT_ONLY))
+    if (!p->nkey && !(d->table->flags & WB_TABLE_INSERT_ONLY) && is_first_version(s, p))
         wb_host_log(s->host, WB_LOG_WARN,
                     "table %s has no key: every update and delete looks through the whole mirror table", p->name);
     p->next = *slot(s, p->serial);

@@ -85,6 +85,7 @@ struct sq_plan {
     size_t npartial;  /* at most SQ_PARTIAL        */
     size_t parked;
     bool park_made, full, stale, warned_missing, warned_park;
+    bool generates; /* some columns are generated */
 };
 
 typedef struct sq_target sq_target;
@@ -187,6 +188,8 @@ const char *sq_key_mode(const sq_target *s);
 /* ---- schema.c */
 /* The plan of a table version; makes or alters the mirror table when needed. */
 wb_code sq_plan_get(sq_target *s, const wb_table *t, sq_plan **out, wb_error *err) WB_MUST;
+/* The source computed the column anew and did not send it: what the mirror has there may be old. */
+wb_code sq_make_stale(sq_target *s, sq_plan *p, const char *column, wb_error *err) WB_MUST;
 sq_plan *sq_plan_find(sq_target *s, uint64_t serial);
 void sq_plans_drop(sq_target *s);
 const char *sq_quote(wb_arena *a, const char *name);

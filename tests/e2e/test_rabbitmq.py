@@ -1,0 +1,301 @@
+"""Target rabbitmq against a real broker, read back with pika. Needs rabbitmq-server, python3-pika and PostgreSQL."""
+import json
+import subprocess
+import uuid
+
+import pytest
+from conftest import missing
+from program import wait_until
+from rabbit import Broker, first_arrivals, records
+from servers import PASSWORD
+
+
+@pytest.fixture(scope="session")
+def mq():
+    try:
+        broker = Broker()
+    except (RuntimeError, OSError, subprocess.TimeoutExpired) as e:
+        missing(f"RabbitMQ: {e}")
+    yield broker
+    broker.remove()
+
+
+@pytest.fixture
+def queue():
+    return f"q{uuid.uuid4().hex[:12]}"
+
+
+def target(mq, **more):
+    return {"type": "rabbitmq", "url": mq.url(), **more}
+
+
+def ids(messages):
+    return [r["record"]["id"] for r in records(messages)]
+
+
+def arrived(wb, mq, queue, n, timeout=30):
+    wait_until(lambda: (mq.length(queue) or 0) >= n, timeout, f"{n} messages in {queue}", alive=wb)
+
+
+def test_properties_and_order(wb, mq, queue):
+    wb.db.sql("create table t (id int primary key, v text); insert into t values (1, 'old')")
+    wb.write([target(mq, queue=queue, priority=3, ttl="1d", format_options={"event_id": True})])
+    said = wb.check(code=0)
+    assert "RabbitMQ 3." in said.stdout + said.stderr and "will be made" in said.stdout + said.stderr
+    wb.start().streaming()
+    wb.db.transaction("insert into t values (2, 'new')", "update t set v = 'x' where id = 1", "delete from t where id = 2")
+    arrived(wb, mq, queue, 4)
+    wait_until(lambda: wb.target_status("rabbitmq")["unanswered"] == 0, what="all confirmed")
+    wb.term()
+    found = mq.take(queue)
+    assert [r["event_type"] for r in records(found)] == ["READ", "INSERT", "UPDATE", "DELETE"]
+    for (_, p, body), op in zip(found, ["READ", "INSERT", "UPDATE", "DELETE"]):
+        assert (p.content_type, p.delivery_mode, p.priority, p.expiration) == ("application/json", 2, 3, "86400000")
+        assert p.type == op and p.app_id == "walbrook" and p.timestamp > 1600000000
+        assert p.message_id == json.loads(body)["event_id"] == p.headers["event_id"]
+        assert (p.headers["schema"], p.headers["table"], p.headers["operation"]) == ("public", "t", op)
+        assert json.loads(p.headers["key"]) == {"id": json.loads(body)["record"]["id"]}
+    assert len({p.message_id for _, p, _ in found}) == 4
+    assert wb.target_status("rabbitmq")["facts"]["queue_messages"] == 0
+
+
+def test_routing(wb, mq, queue):
+    """An exchange, a queue for each table, and somebody who binds a queue of his own."""
+    wb.db.sql("create table a (id int primary key); create table b (id int primary key)")
+    with mq.connect() as c:
+        ch = c.channel()
+        ch.exchange_declare(f"x{queue}", "topic", durable=True)
+        ch.queue_declare(f"{queue}.mine")
+        ch.queue_bind(f"{queue}.mine", f"x{queue}", "*.*.delete")
+    wb.write([target(mq, exchange=f"x{queue}", queue=queue + ".${table}", routing_key="${schema}.${table}.${operation}")])
+    wb.start().streaming()
+    wb.db.sql("insert into a values (1), (2); insert into b values (3); delete from a where id = 1")
+    arrived(wb, mq, f"{queue}.a", 3)
+    arrived(wb, mq, f"{queue}.b", 1)
+    arrived(wb, mq, f"{queue}.mine", 1)
+    wb.term()
+    assert ids(mq.take(f"{queue}.a")) == [1, 2, 1]
+    assert ids(mq.take(f"{queue}.b")) == [3]
+    (method, _, _), = mq.take(f"{queue}.mine")
+    assert method.routing_key == "public.a.delete"
+
+
+def test_debezium_messages(wb, mq, queue):
+    """Several messages a change, each with an id; tombstones; the format's topic is the routing key."""
+    wb.db.sql("create table t (id int primary key, v int)")
+    wb.write([target(mq, exchange=f"x{queue}", queue=queue, format="debezium", format_options={"prefix": "lab"})])
+    wb.start().streaming()
+    wb.db.sql("insert into t values (1, 1); update t set id = 2; delete from t")
+    arrived(wb, mq, queue, 6)
+    wb.term()
+    found = mq.take(queue)
+    assert {m.routing_key for m, _, _ in found} == {"lab.public.t"}
+    assert [json.loads(b)["op"] if b else "" for _, _, b in found] == ["c", "d", "", "c", "d", ""]
+    assert len({p.message_id for _, p, _ in found}) == 6
+    assert [json.loads(p.headers["key"]) for _, p, _ in found] == [{"id": i} for i in (1, 1, 1, 2, 2, 2)]
+    assert json.loads(found[1][1].headers["__debezium.newkey"]) == {"id": 2}
+
+
+@pytest.mark.parametrize("kind", ["quorum", "stream"])
+def test_kinds_of_queues(wb, mq, queue, kind):
+    wb.db.sql("create table t (id int primary key); insert into t select generate_series(1, 500)")
+    wb.write([target(mq, queue=queue, queue_arguments={"x-queue-type": kind})])
+    wb.until_now()
+    with mq.connect() as c:
+        ch = c.channel()
+        ch.basic_qos(prefetch_count=100)
+        got = []
+        for method, _, body in ch.consume(queue, arguments={"x-stream-offset": "first"} if kind == "stream" else None,
+                                          inactivity_timeout=20):
+            assert method, f"only {len(got)} messages"
+            got.append(json.loads(body)["record"]["id"])
+            ch.basic_ack(method.delivery_tag)
+            if len(got) == 500:
+                break
+    assert got == list(range(1, 501))
+
+
+def ledger(c, i):
+    """One transaction: key k gets the next number."""
+    c.execute("insert into t (k, n) values (%s, %s)", (i % 5, i))
+
+
+def same_as_ledger(mq, wb, queue):
+    """Nothing lost, nothing invented; first arrivals in commit order, also of each key."""
+    got = [(r["record"]["k"], r["record"]["n"]) for r in records(mq.take(queue))]
+    want = [(k, n) for k, n in wb.db.sql("select k, n from t order by n")]
+    assert first_arrivals(got) == want
+    return len(got)
+
+
+def test_d71_broker_killed(wb, mq, queue, load):
+    """The broker dies under load and comes back: what it had not confirmed is sent again. proves G-01, G-04"""
+    wb.db.sql("create table t (k int, n int)")
+    wb.write([target(mq, queue=queue, window=50)], backoff_min="20ms", backoff_max="200ms")
+    wb.start().streaming()
+    writer = load(wb.db, ledger)
+    for _ in range(2):
+        had = writer.done
+        wait_until(lambda: writer.done > had + 50 and mq.length(queue) > 0, what="messages", alive=wb)
+        mq.stop("immediate")
+        had = writer.done
+        wait_until(lambda: writer.done > had + 50, what="changes while the broker is away", alive=wb)
+        mq.start()
+    total = writer.stop()
+    arrived(wb, mq, queue, total, 60)
+    wait_until(lambda: wb.target_status("rabbitmq")["unanswered"] == 0, 60, "all confirmed", alive=wb)
+    wb.term()
+    same_as_ledger(mq, wb, queue)
+    assert "cannot be reached" in wb.log() or "broke" in wb.log()
+
+
+def test_ours_killed(make_wb, db, mq, queue, load):
+    """kill -9 while messages are on their way: every one arrives. proves G-01, G-03"""
+    wb = make_wb(db, build="fault")
+    wb.db.sql("create table t (k int, n int)")
+    wb.write([target(mq, queue=queue, window=20)])
+    writer = load(wb.db, ledger)
+    for point in ("rabbitmq.after_publish@40", "rabbitmq.before_answer@7", "checkpoint.after_commit@2"):
+        wb.start(env={"WB_FAULT": f"{point}:crash"})
+        wb.wait_exit(137, 60)
+    wb.start().streaming()
+    wb.kill9()
+    writer.stop()
+    wb.until_now()
+    same_as_ledger(mq, wb, queue)
+
+
+def test_memory_alarm(wb, mq, queue):
+    """A broker out of memory takes nothing; the target waits, says so, and loses nothing."""
+    wb.db.sql("create table t (id int primary key, v text)")
+    wb.write([target(mq, queue=queue)])
+    wb.start().streaming()
+    mq.ctl("set_vm_memory_high_watermark", "0.0000001")
+    try:
+        for i in range(20):
+            wb.db.sql("insert into t select g, repeat('x', 1000) from generate_series(%s::int, %s::int) g", i * 100 + 1, i * 100 + 100)
+        wait_until(lambda: "takes no messages for now" in wb.last_log(), what="the alarm", alive=wb)
+        assert wb.target_status("rabbitmq")["state"] == "running"
+    finally:
+        mq.ctl("set_vm_memory_high_watermark", "0.4")
+    arrived(wb, mq, queue, 2000)
+    wb.term()
+    assert ids(mq.take(queue)) == list(range(1, 2001))
+    assert "takes messages again" in wb.log()
+
+
+def test_full_queue(wb, mq, queue):
+    """reject-publish: refused messages are sent again, in order, while somebody makes room."""
+    wb.db.sql("create table t (id int primary key); insert into t select generate_series(1, 300)")
+    wb.write([target(mq, queue=queue, window=30, queue_arguments={"x-max-length": 10, "x-overflow": "reject-publish"})])
+    wb.start()
+    got = []
+    wait_until(lambda: "RabbitMQ refuses messages" in wb.last_log(), what="a refusal", alive=wb)
+
+    def read():
+        got.extend(ids(mq.take(queue, 7)))
+        return len(set(got)) == 300
+    wait_until(read, 60, "all rows", alive=wb)
+    wb.term()
+    assert first_arrivals(got) == list(range(1, 301))
+
+
+@pytest.mark.parametrize("policy", ["stop", "skip", "retry"])
+def test_unroutable(wb, mq, queue, policy):
+    """Nobody has bound a queue: an acknowledgement alone does not mean that a message is anywhere."""
+    wb.db.sql("create table t (id int primary key); insert into t values (1), (2), (3)")
+    wb.write([target(mq, exchange=f"x{queue}", unroutable=policy)])
+    if policy == "stop":
+        wb.run("--until", "now", code=4)
+        assert "no queue for messages with routing key" in wb.last_log()
+    elif policy == "skip":
+        wb.until_now()
+        assert "they are skipped" in wb.last_log()
+        return
+    wb.write([target(mq, exchange=f"x{queue}", unroutable="retry")])
+    wb.start()
+    wait_until(lambda: "waiting for one" in wb.last_log(), what="a returned message", alive=wb)
+    with mq.connect() as c:
+        c.channel().queue_declare(queue, durable=True)
+        c.channel().queue_bind(queue, f"x{queue}", "#")
+    arrived(wb, mq, queue, 3)
+    wb.term()
+    assert first_arrivals(ids(mq.take(queue))) == [1, 2, 3]
+
+
+def test_queue_deleted(wb, mq, queue):
+    """Somebody deletes the queue under us: it is made again, and the row that found none is in it."""
+    wb.db.sql("create table t (id int primary key)")
+    wb.write([target(mq, queue=queue)])
+    wb.start().streaming()
+    wb.db.sql("insert into t values (1)")
+    arrived(wb, mq, queue, 1)
+    with mq.connect() as c:
+        c.channel().queue_delete(queue)
+    wb.db.sql("insert into t values (2)")
+    arrived(wb, mq, queue, 1)
+    wb.term()
+    assert ids(mq.take(queue)) == [2]
+    assert "making it again" in wb.log()
+
+
+def test_tls(wb, mq, queue):
+    wb.db.sql("create table t (id int primary key); insert into t values (1)")
+    url, ca = mq.url("localhost", mq.tls_port).replace("amqp:", "amqps:"), f"{mq.dir}/ca.crt"
+    for given, words in (({"url": url}, "certificate"),  # the system does not know the authority
+                         ({"url": url.replace("localhost", "127.1"), "tls_ca": ca}, "mismatch"),
+                         ({"url": mq.url("localhost").replace("amqp:", "amqps:"), "tls_ca": ca, "connect_timeout": "2s"}, "TLS"),
+                         ({"url": mq.url(), "tls_ca": ca}, "amqps://")):
+        wb.write([target(mq, queue=queue, **given)])
+        said = wb.check(code=1)
+        assert words in said.stdout + said.stderr
+    wb.write([target(mq, queue=queue, url=url.replace("localhost", "127.1"), tls_ca=ca)])
+    wb.run(code=4)
+    for host in ("localhost", "127.0.0.1"):
+        wb.write([target(mq, queue=queue, url=url.replace("localhost", host), tls_ca=ca)])
+        assert "with TLS" in wb.check(code=0).stdout
+    wb.until_now()
+    assert ids(mq.take(queue)) == [1]
+
+
+def test_what_is_refused(wb, mq, queue):
+    wb.db.sql("create table t (id int primary key); insert into t values (1)")
+    with mq.connect() as c:
+        c.channel().queue_declare(f"{queue}.soft", durable=False)
+    cases = [({"url": mq.url(password=PASSWORD + "x"), "queue": queue}, "ACCESS_REFUSED"),
+             ({"url": mq.url(vhost="nowhere"), "queue": queue}, "vhost nowhere not found"),
+             ({"queue": queue, "declare": "passive"}, "no queue"),
+             ({"queue": f"{queue}.soft"}, "inequivalent arg 'durable'"),
+             ({"exchange": "x" + queue, "exchange_type": "nosuch"}, "unknown exchange type"),
+             ({"queue": queue, "queue_arguments": {"x-max-length": 5}}, "drops its oldest messages"),
+             ({"queue": queue, "routing_key": "x"}, "needs an `exchange`")]
+    for given, words in cases:
+        wb.write([target(mq, **given)])
+        wb.run("--until", "now", code=(2, 4))
+        assert words in wb.last_log(), f"{given}: {wb.tail()}"
+    assert mq.length(queue) is None
+
+
+def test_huge_row(wb, mq, queue):
+    """20 MB arrive whole; what the broker would refuse becomes a dead letter."""
+    wb.db.sql("create table t (id int primary key, v text); insert into t values (1, repeat('x', 20 << 20)), (2, 'small')")
+    wb.write([target(mq, queue=queue), target(mq, name="small", queue=queue + ".small", max_message="1MB")],
+             dead_letters="dead.jsonl", memory="32MB")
+    wb.until_now()
+    assert [(r["record"]["id"], len(r["record"]["v"])) for r in records(mq.take(queue))] == [(1, 20 << 20), (2, 5)]
+    assert ids(mq.take(queue + ".small")) == [2]
+    dead = [json.loads(line) for line in (wb.dir / "dead.jsonl").read_text().splitlines()]
+    assert [d["change"]["record"]["id"] for d in dead] == [1] and "max_message" in dead[0]["error"]
+
+
+def test_connection_closed_by_the_operator(wb, mq, queue):
+    wb.db.sql("create table t (id int primary key)")
+    wb.write([target(mq, queue=queue)], backoff_min="20ms", backoff_max="200ms")
+    wb.start().streaming()
+    wb.db.sql("insert into t values (1)")
+    arrived(wb, mq, queue, 1)
+    mq.ctl("close_all_connections", "bye")
+    wb.db.sql("insert into t values (2)")
+    arrived(wb, mq, queue, 2)
+    wb.term()
+    assert first_arrivals(ids(mq.take(queue))) == [1, 2]
