@@ -19,6 +19,7 @@ struct wb_state {
     uint64_t epoch;
     char *value; /* last kv_get */
     char path[4096];
+    struct stat file; /* of a run's: what the path must go on naming; st_ino 0: in memory, or only looked at */
 };
 
 static const char schema[] =
@@ -177,6 +178,8 @@ wb_code wb_state_open(const char *dir, const char *pipeline, const char *source_
     }
     if (rc == WB_OK) rc = open_db(s, dir, mode, err);
     if (rc == WB_OK) rc = look_inside(s, pipeline, source_type, mode == WB_STATE_RUN, err);
+    if (rc == WB_OK && dir && mode == WB_STATE_RUN && stat(s->path, &s->file) != 0)
+        rc = wb_fail_errno(err, errno, "state: cannot look at %s", s->path);
     if (rc != WB_OK) {
         wb_state_close(s);
         return rc;
@@ -208,14 +211,33 @@ wb_code wb_state_remove(const char *dir, wb_error *err)
     return WB_OK;
 }
 
+/* SQLite would go on writing to a file that no folder names: the server would be told to forget what nobody knows to
+ * have been delivered. */
+static wb_code same_file(const wb_state *s, wb_error *err)
+{
+    struct stat now;
+    if (!s->file.st_ino) return WB_OK;
+    int rc = stat(s->path, &now);
+    if (rc == 0 && now.st_dev == s->file.st_dev && now.st_ino == s->file.st_ino) return WB_OK;
+    if (rc != 0 && errno != ENOENT && errno != ENOTDIR)
+        return wb_fail(err, WB_E_STATE, WB_RETRY, "state: cannot look at %s: %s", s->path, strerror(errno));
+    wb_fail(err, WB_E_STATE, WB_NEVER, "state: %s was %s while the pipeline ran", s->path, rc ? "deleted" : "replaced");
+    wb_hint(err,
+            "Put the folder back as it was, or begin anew: `walbrook drop`, then `walbrook run --resnapshot TARGET` "
+            "for each target.");
+    return WB_E_STATE;
+}
+
 /* The lock is there to keep a second run out; where it was lost (a shared folder whose server forgot it, a lock file
  * that somebody removed), the later start has written its epoch, and the earlier one must write nothing more. */
 static wb_code look_at_epoch(wb_state *s, wb_error *err)
 {
     char text[32];
-    wb_code rc = meta_get(s, "epoch", text, sizeof text, err);
+    wb_code rc = same_file(s, err);
+    if (rc == WB_OK) rc = meta_get(s, "epoch", text, sizeof text, err);
+    if (rc != WB_OK) return rc;
     uint64_t now = strtoull(text, NULL, 10);
-    if (rc != WB_OK || now == s->epoch) return rc;
+    if (now == s->epoch) return WB_OK;
     wb_fail(err, WB_E_FENCED, WB_NEVER,
             "state: another run of this pipeline has taken over %s (its epoch is %llu, ours %llu)", s->path,
             (unsigned long long)now, (unsigned long long)s->epoch);

@@ -175,6 +175,30 @@ static void test_a_later_start_fences_the_earlier(void **state)
     wb_state_close(s);
 }
 
+/* Deleted, or another one in its place: nothing is noted any more as if it were safe. */
+static void test_a_file_that_goes(void **state)
+{
+    WB_UNUSED(state);
+    char other[96];
+    snprintf(other, sizeof other, "%s/other", dir);
+    for (int replaced = 0; replaced < 2; replaced++) {
+        wb_error err = {0};
+        wb_state *s = open_ok("shop", WB_STATE_RUN);
+        assert_int_equal(wb_state_kv_put(s, "slot", WB_STR("x"), &err), WB_OK);
+        FILE *f = fopen(other, "w");
+        assert_non_null(f);
+        fclose(f);
+        assert_int_equal(replaced ? rename(other, file) : unlink(file), 0);
+        assert_int_equal(wb_state_check(s, &err), WB_E_STATE);
+        assert_non_null(strstr(err.message, replaced ? "was replaced while" : "was deleted while"));
+        assert_int_equal(err.next, WB_NEVER);
+        wb_error_reset(&err);
+        assert_int_equal(wb_state_kv_put(s, "slot", WB_STR("y"), &err), WB_E_STATE);
+        wb_state_close(s);
+        unlink(file);
+    }
+}
+
 static void test_stands_in_order(void **state)
 {
     WB_UNUSED(state);
@@ -232,6 +256,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_what_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_one_process_at_a_time, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_later_start_fences_the_earlier, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_file_that_goes, setup, teardown),
         cmocka_unit_test(test_stands_in_order),
         cmocka_unit_test(test_d24_position_comes_before_ordinal),
     };
