@@ -297,6 +297,7 @@ def wiped(wb, db, kafka):
     assert sorted(json.loads(m.key)["id"] for m in kafka.read(topic(db, "t"))) == [-2, -1]
 
 
+@pytest.mark.sanitize
 def test_a_topic_that_was_deleted(wb, db, kafka):
     """It is made again with its settings, and what was not confirmed is in it."""
     db.sql("create table t (id int primary key)")

@@ -77,7 +77,7 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaqu
     wb_error why;
     wb_error_reset(&why);
     kf_fail(&why, m->err, "A message for the topic %s was not written: %s", rd_kafka_topic_name(m->rkt),
-            rd_kafka_message_errstr(m));
+            rd_kafka_err2str(m->err)); /* rd_kafka_message_errstr would be the row itself */
     break_off(k, &why);
     kf_ticket_answer(k, m->_private, &why);
 }
