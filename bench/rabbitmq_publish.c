@@ -39,6 +39,12 @@ static uint64_t confirmed_upto(amqp_connection_state_t c, uint64_t sent, uint64_
     return confirmed;
 }
 
+static amqp_table_entry_t entry(const char *name, const char *text)
+{
+    return (amqp_table_entry_t){amqp_cstring_bytes(name),
+                                {.kind = AMQP_FIELD_KIND_UTF8, .value = {.bytes = amqp_cstring_bytes(text)}}};
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 5) return 2;
@@ -52,14 +58,25 @@ int main(int argc, char **argv)
     amqp_confirm_select(c, 1);
     amqp_queue_declare(c, 1, amqp_cstring_bytes(argv[2]), 0, 1, 0, 0, amqp_empty_table);
     must(fine(amqp_get_rpc_reply(c)), "cannot declare the queue");
-    amqp_basic_properties_t p = {._flags = AMQP_BASIC_CONTENT_TYPE_FLAG | AMQP_BASIC_DELIVERY_MODE_FLAG,
+    char id[64];
+    amqp_table_entry_t headers[] = {entry("event_id", id), entry("schema", "public"), entry("table", "bench"),
+                                    entry("operation", "INSERT"), entry("key", "{\"id\":1234567}")};
+    amqp_basic_properties_t p = {._flags = AMQP_BASIC_CONTENT_TYPE_FLAG | AMQP_BASIC_DELIVERY_MODE_FLAG |
+                                           AMQP_BASIC_MESSAGE_ID_FLAG | AMQP_BASIC_TYPE_FLAG | AMQP_BASIC_APP_ID_FLAG |
+                                           AMQP_BASIC_TIMESTAMP_FLAG | AMQP_BASIC_HEADERS_FLAG,
                                  .content_type = amqp_cstring_bytes("application/json"),
+                                 .type = amqp_cstring_bytes("INSERT"),
+                                 .app_id = amqp_cstring_bytes("walbrook"),
+                                 .timestamp = 1700000000,
+                                 .headers = {5, headers},
                                  .delivery_mode = 2};
     char *line = NULL;
     size_t cap = 0;
     ssize_t n;
     while ((n = getline(&line, &cap, in)) > 0) {
         if (sent - confirmed >= window) confirmed = confirmed_upto(c, sent, confirmed, window, true);
+        (void)snprintf(id, sizeof id, "walbrook_slot:%07llu-0000000012345678:0", (unsigned long long)sent);
+        p.message_id = headers[0].value.value.bytes = amqp_cstring_bytes(id);
         must(amqp_basic_publish(c, 1, amqp_empty_bytes, amqp_cstring_bytes(argv[2]), 1, 0, &p,
                                 (amqp_bytes_t){(size_t)n - 1, line}) == 0,
              "cannot publish");

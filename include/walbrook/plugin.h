@@ -301,6 +301,8 @@ typedef struct wb_format {
      * either: what time brings (heartbeats); call it when a view was written. All memory is the format's, until its
      * next call. */
     wb_code (*messages)(void *ctx, const wb_txn *txn, const wb_change *c, wb_messages *out, wb_error *err);
+    /* Before the changes of a view: which view, for formats that look ahead. It lives until its last change. May be NULL. */
+    void (*view)(void *ctx, const wb_view *v);
     const char *(*writes)(const wb_column *c); /* `explain types`: how values look by default; may be NULL */
     void (*close)(void *ctx);
 } wb_format;

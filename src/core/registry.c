@@ -5,7 +5,7 @@
 extern const wb_source wb_source_postgres, wb_source_mysql, wb_source_binlog;
 extern const wb_target wb_target_file, wb_target_sqlite, wb_target_rabbitmq, wb_target_kafka;
 extern const wb_format wb_format_record, wb_format_row, wb_format_pretty, wb_format_sql, wb_format_debezium,
-    wb_format_cloudevents;
+    wb_format_cloudevents, wb_format_maxwell;
 extern const wb_transform wb_transform_filter, wb_transform_mask, wb_transform_rename, wb_transform_route,
     wb_transform_columns, wb_transform_add_columns;
 
@@ -15,7 +15,7 @@ static const wb_plugin *const built_in[] = {
     &wb_source_postgres.head,
 #endif
 #ifdef WB_HAVE_MYSQL
-    &wb_source_mysql.head,      &wb_source_binlog.head,
+    &wb_source_mysql.head,    &wb_source_binlog.head,
 #endif
 #ifdef WB_HAVE_RABBITMQ
     &wb_target_rabbitmq.head,
@@ -23,11 +23,10 @@ static const wb_plugin *const built_in[] = {
 #ifdef WB_HAVE_KAFKA
     &wb_target_kafka.head,
 #endif
-    &wb_target_file.head,       &wb_target_sqlite.head,         &wb_format_record.head,
-    &wb_format_row.head,        &wb_format_pretty.head,         &wb_format_sql.head,
-    &wb_format_debezium.head,   &wb_format_cloudevents.head,    &wb_transform_filter.head,
-    &wb_transform_mask.head,    &wb_transform_rename.head,      &wb_transform_route.head,
-    &wb_transform_columns.head, &wb_transform_add_columns.head,
+    &wb_target_file.head,     &wb_target_sqlite.head,     &wb_format_record.head,         &wb_format_row.head,
+    &wb_format_pretty.head,   &wb_format_sql.head,        &wb_format_debezium.head,       &wb_format_cloudevents.head,
+    &wb_format_maxwell.head,  &wb_transform_filter.head,  &wb_transform_mask.head,        &wb_transform_rename.head,
+    &wb_transform_route.head, &wb_transform_columns.head, &wb_transform_add_columns.head,
 };
 
 /* What people may look for and not find. */
@@ -63,7 +62,6 @@ static const struct {
     {WB_TARGET, "nats", NOT_YET("target", "nats")},
     {WB_TARGET, "http", NOT_YET("target", "http")},
     {WB_TARGET, "exec", NOT_YET("target", "exec")},
-    {WB_FORMAT, "maxwell", NOT_YET("format", "maxwell")},
     {WB_FORMAT, "avro", NOT_YET("format", "avro")},
 };
 

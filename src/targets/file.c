@@ -316,6 +316,7 @@ static wb_code accept_view(file_target *f, const wb_view *v, wb_ticket t, wb_err
     size_t i = 0, full = FILE_BUFFER, ended = 0;
     const wb_change *c;
     wb_code code = WB_OK;
+    wb_formatter_view(&f->formatter, v);
     while (code == WB_OK && (c = wb_view_next(v, &i)) != NULL) {
         if (f->ends && c->txn > ended) code = put_ends(f, v, &ended, c->txn, err);
         if (WB_LIKELY(code == WB_OK)) code = put_line(f, v, t, c, err);

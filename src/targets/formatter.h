@@ -17,5 +17,10 @@ wb_code wb_formatter_open(wb_formatter *f, const wb_format *format, const wb_nod
 /* wb_format.messages, for every format. A READ without a row, and what the format does not show, has none. */
 wb_code wb_formatter_messages(wb_formatter *f, const wb_txn *txn, const wb_change *c, wb_messages *out,
                               wb_error *err) WB_MUST;
+/* Before the changes of a view; a view that is given again may be told again. */
+static inline void wb_formatter_view(wb_formatter *f, const wb_view *v)
+{
+    if (f->format->view) f->format->view(f->ctx, v);
+}
 void wb_formatter_close(wb_formatter *f);
 #endif

@@ -367,6 +367,7 @@ static wb_code put_view(rq_target *f, const wb_view *v, wb_ticket t, wb_error *e
     wb_code code = WB_OK;
     bool end = false;
     if (!k->active || k->ticket != t) *k = (rq_cursor){.active = true, .ticket = t};
+    wb_formatter_view(&f->formatter, v);
     while (code == WB_OK && !end) {
         if (k->item < k->list.n) {
             code = put_one(f, v, t, err);
