@@ -173,6 +173,7 @@ wb_code kf_send_view(kf_target *k, const wb_view *v, wb_ticket t, wb_error *err)
 {
     wb_code code = WB_OK;
     if (!k->at.active || k->at.ticket != t) code = begin_view(k, t, err);
+    wb_formatter_view(&k->formatter, v);
     while (code == WB_OK) {
         code = send_messages(k, err);
         if (code == WB_AGAIN) return code;
