@@ -56,7 +56,7 @@ int cli_run(const cli_args *a), cli_check(const cli_args *a), cli_tail(const cli
     cli_status(const cli_args *a), cli_drop(const cli_args *a), cli_verify(const cli_args *a),
     cli_init(const cli_args *a), cli_explain(const cli_args *a), cli_decode(const cli_args *a),
     cli_help(const cli_args *a), cli_snapshot(const cli_args *a), cli_add_table(const cli_args *a),
-    cli_resync(const cli_args *a);
+    cli_resync(const cli_args *a), cli_import(const cli_args *a);
 int cli_version(void);
 void cli_usage(FILE *to);
 void cli_command_help(const cli_command *c, FILE *to);

@@ -47,6 +47,8 @@ static const cli_option decode_options[] = {
 static const cli_option status_options[] = {{"json", CLI_FLAG, NULL, "one JSON object, for machines"}, {0}};
 static const cli_option verify_options[] = {
     {"json", CLI_FLAG, NULL, "one JSON object a difference and a table, for machines"}, {0}};
+static const cli_option import_options[] = {
+    {"offsets", CLI_VALUE, "FILE", "Debezium's stored offsets: go on where it had come to"}, {0}};
 static const cli_option drop_options[] = {{"yes", CLI_FLAG, NULL, "do not ask"}, {0}};
 static const cli_option explain_options[] = {
     {"tables", CLI_MANY, "PATTERN", "only these tables, such as public.*"},
@@ -93,6 +95,11 @@ const cli_command cli_commands[] = {
      "transaction begins. Needs no server.",
      decode_options, 1, 10000, cli_decode},
     {"init", "URL", "write a commented pipeline file for a database to stdout", NULL, NULL, 1, 1, cli_init},
+    {"import", "debezium FILE", "a pipeline file that means what a configuration of Debezium means",
+     "FILE: Debezium Server's application.properties, or a connector of Kafka Connect as JSON. What has no counterpart "
+     "is\n"
+     "named at the end. Passwords are not printed: they come from the environment.",
+     import_options, 2, 2, cli_import},
     {"explain", "types URL", "what each column becomes in every format, and in SQLite",
      "Per column: its type at the source, the kind of its values, and what the formats and targets write of them when\n"
      "no option says otherwise. Columns that do not travel (generated ones) are left out. Changes nothing.",

@@ -1,0 +1,96 @@
+"""walbrook import debezium: a configuration of Debezium becomes a pipeline that runs. Needs a PostgreSQL server."""
+import json
+import struct
+
+import pytest
+from servers import PASSWORD
+
+
+def properties(db, **more):
+    given = {"debezium.source.connector.class": "io.debezium.connector.postgresql.PostgresConnector",
+             "debezium.source.database.hostname": "127.0.0.1", "debezium.source.database.port": str(db.server.port),
+             "debezium.source.database.user": "walbrook", "debezium.source.database.password": PASSWORD,
+             "debezium.source.database.dbname": db.name, "debezium.source.topic.prefix": "lab_cdc",
+             "debezium.source.plugin.name": "pgoutput", "debezium.source.table.include.list": r"public\\.customers,public.or.*",
+             "debezium.source.slot.name": f"dbz_{db.name}", "debezium.source.publication.name": "dbz_publication",
+             "debezium.source.tombstones.on.delete": "false", "debezium.source.offset.storage.file.filename": "offsets.dat",
+             "debezium.source.errors.max.retries": "7", "debezium.source.custom.secret.key": "hush-hush",
+             "debezium.sink.type": "pubsub", "debezium.format.value.schemas.enable": "false", **more}
+    return "# Debezium Server\n" + "".join(f"{k} = {v}\n" for k, v in given.items())
+
+
+def java_offsets(server, offset):
+    """What FileOffsetBackingStore writes: a serialized HashMap of byte arrays."""
+    def array(data):
+        return b"\x75\x71\x00\x7e\x00\x02" + struct.pack(">i", len(data)) + data
+    key = json.dumps(["kafka", {"server": server}], separators=(",", ":")).encode()
+    return b"\xac\xed\x00\x05\x73\x72\x00\x11java.util.HashMap" + array(key) + array(json.dumps(offset).encode()) + b"\x78"
+
+
+def imported(wb, *args):
+    done = wb.command("import", "debezium", *args, code=0)
+    assert "hush-hush" not in done.stdout
+    return done.stdout
+
+
+def test_moves_over(wb):
+    """The slot, the offset, tables and format: what Debezium had not read comes, and nothing twice."""
+    db = wb.db
+    db.sql("create table customers (id int primary key, v text); create table orders (id int primary key); create table other (id int);"
+           "create publication dbz_publication for table customers, orders")
+    db.sql(f"select pg_create_logical_replication_slot('dbz_{db.name}', 'pgoutput')")
+    db.sql("insert into customers values (1, 'read by Debezium')")
+    lsn = db.one("select (pg_current_wal_lsn() - '0/0')::bigint")
+    db.sql("insert into customers values (2, 'not yet'); delete from customers where id = 2; insert into orders values (3)")
+    (wb.dir / "application.properties").write_text(properties(db))
+    (wb.dir / "offsets.dat").write_bytes(java_offsets("someone_else", {"lsn": 1}) +
+                                         java_offsets("lab_cdc", {"lsn_proc": lsn, "lsn_commit": lsn, "lsn": lsn, "txId": 7}))
+    text = imported(wb, "application.properties", "--offsets", "offsets.dat")
+    assert "#  errors.max.retries = 7" in text and "#  custom.secret.key = ***" in text and "sink.type" in text
+    wb.file.write_text(text.replace("changes.jsonl", "out.jsonl"))
+    wb.run("--until", "now", env={"PGPASSWORD": PASSWORD})
+    found = [json.loads(line) for line in wb.out.read_text().splitlines()]
+    assert [(m["topic"], m["value"]["op"], (m["value"]["after"] or m["value"]["before"])["id"]) for m in found] == [
+        ("lab_cdc.public.customers", "c", 2), ("lab_cdc.public.customers", "d", 2), ("lab_cdc.public.orders", "c", 3)]
+
+
+def test_connector(wb):
+    """A connector of Kafka Connect, MySQL, with an offset from a dump of the topic; expressions that no pattern is."""
+    config = {"name": "inv", "config": {
+        "connector.class": "io.debezium.connector.mysql.MySqlConnector", "database.hostname": "db", "database.user": "me@home",
+        "database.password": PASSWORD, "database.server.id": 184054, "topic.prefix": "dbserver1", "database.include.list": "inventory",
+        "table.exclude.list": "inventory.(a|b)", "transforms": "unwrap", "transforms.unwrap.add.fields": "op, table",
+        "transforms.unwrap.type": "io.debezium.transforms.ExtractNewRecordState", "heartbeat.interval.ms": 5000}}
+    (wb.dir / "c.json").write_text(json.dumps(config))
+    (wb.dir / "dump").write_text('["inv",{"server":"dbserver1"}]\t{"file":"binlog.000003","pos":805,"gtids":"u:1-5"}\n'
+                                 '["inv",{"server":"dbserver1"}]\t{"file":"binlog.000004","pos":17,"gtids":"u:1-9"}\n')
+    text = imported(wb, "c.json", "--offsets", "dump")
+    for words in ("url: 'mysql://me%40home@db:3306/'", "'inventory.*'", "server_id: 184054", "unwrap: true", "['op', 'table']",
+                  "heartbeat: 5000ms", "binlog.000004:17, GTIDs u:1-9", "copied again", "#  table.exclude.list = inventory.(a|b)",
+                  "bootstrap.servers of Kafka Connect", "schemas: true", "prefix: 'dbserver1'"):
+        assert words in text, words
+
+
+def test_rabbitmq_sink(wb):
+    more = {"debezium.sink.type": "rabbitmq", "debezium.sink.rabbitmq.connection.host": "mq", "debezium.sink.rabbitmq.exchange": "x",
+            "debezium.sink.rabbitmq.connection.username": "me", "debezium.sink.rabbitmq.connection.password": PASSWORD,
+            "debezium.sink.rabbitmq.routingKey.source": "topic"}
+    (wb.dir / "a.properties").write_text(properties(wb.db, **more))
+    text = imported(wb, "a.properties")
+    assert "url: 'amqp://me@mq:5672/'" in text and "exchange: 'x'" in text and "password: ${RABBITMQ_PASSWORD}" in text
+    assert "routing_key" not in text and "slot_position" not in text
+    wb.file.write_text(text)
+    said = wb.command("check", wb.file, env={"PGPASSWORD": PASSWORD, "RABBITMQ_PASSWORD": "x"})
+    assert "config" not in said.stderr and "There is no" not in said.stderr, said.stderr
+
+
+@pytest.mark.parametrize("text, words", [("a = b\n", "no connector.class"), ('{"config": 1}', "no connector.class"),
+                                         ("connector.class=io.debezium.connector.oracle.OracleConnector\n", "There is no source"),
+                                         ("", "no connector.class")])
+def test_refusals(wb, text, words):
+    (wb.dir / "f").write_text(text)
+    assert words in wb.command("import", "debezium", "f", code=2).stderr
+    (wb.dir / "good").write_text(properties(wb.db))
+    (wb.dir / "offsets").write_bytes(java_offsets("another", {"lsn": 5}))
+    assert "holds no offset of lab_cdc" in wb.command("import", "debezium", "good", "--offsets", "offsets", code=2).stderr
+    assert "cannot be read" in wb.command("import", "debezium", "nothing", code=2).stderr
