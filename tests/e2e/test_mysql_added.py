@@ -88,3 +88,17 @@ def test_many_tables_at_the_start_are_one_question(my_wb, my):
         assert [e["record"] for e in events(wb)] == [{"id": "1", "a": "2", "b7": "x"}, {"id": "1", "a": "2", "b299": "y"}]
     finally:
         my.sql(f"set global {name} = '{before}'")
+
+
+@pytest.mark.servers("my97", "m10")
+def test_init_survives_any_name(my_wb, my):
+    """Names of schemas and tables with quotes, line ends and words of YAML: the file can be read, and finds the tables."""
+    odd = [f'{my.name}_a"b', f"{my.name}_x\ny: z", f"{my.name}_d.e", f"{my.name}_${{f}}\\"]
+    for schema in odd:
+        my.sql(f"create database `{schema}`")
+        my.sql(f"create table `{schema}`.`t\n  - type: exec` (id int primary key)")
+    text = my_wb.command("init", my.url().rsplit("/", 1)[0] + "/", code=0).stdout
+    assert "\n  - type: exec" not in text and "t?  - type: exec" in text
+    my_wb.file.write_text(text.replace("walbrook@", f"walbrook:{my.url().split(':')[2].split('@')[0]}@"))
+    said = my_wb.check().stdout
+    assert "matches no table" not in said and "table(s) match" in said, said

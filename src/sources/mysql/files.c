@@ -307,6 +307,7 @@ static wb_code files_read(void *ctx, int ms, wb_error *err)
         wb_code code = turn(s, ms, err);
         if (code >= WB_E_CONFIG) { /* what was decoded before it is delivered */
             wb_error ignored = {0};
+            if (err && err->next == WB_RESNAPSHOT) err->next = WB_NEVER; /* files have nothing to copy */
             (void)!my_files_flush(s, &ignored);
         }
         if (code == WB_AGAIN && s->in_group) { /* no budget */

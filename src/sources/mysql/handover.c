@@ -274,6 +274,7 @@ wb_code my_event_take(my_source *s, const my_event *ev, wb_error *err)
     case MY_EV_PREPARED:
         if (s->server.flavor == MY_MYSQL && s->set && ev->gtid.flavor != MY_UNKNOWN) {
             set_log(s, ev->log, ev->end);
+            s->idle_due = true;
             return remember_prepared(s, ev, err);
         }
         code = move_past(s, ev, err);

@@ -8,7 +8,8 @@
 
 /* ---------------------------------------------------------------- tip */
 
-/* With GTIDs the set alone: the file may have ended in something that no transaction is. */
+/* MySQL: by file, also with GTIDs: its set holds what is prepared and not decided, which no position of ours does.
+ * MariaDB: the set alone: the file may have ended in something that no transaction is. */
 wb_code my_tip(void *ctx, wb_host *h, void *out, size_t cap, size_t *len, wb_error *err)
 {
     my_source *s = ctx;
@@ -21,7 +22,7 @@ wb_code my_tip(void *ctx, wb_host *h, void *out, size_t cap, size_t *len, wb_err
     wb_code code = my_link_open(&l, s, h, false, err);
     if (code == WB_OK) code = my_server_look(&l, &v, err);
     if (code == WB_OK && !v.log_bin) code = my_server_usable(s, &v, err);
-    if (code == WB_OK && v.gtid && !(set = my_gtid_set_new())) code = my_nomem(err);
+    if (code == WB_OK && v.flavor == MY_MARIADB && !(set = my_gtid_set_new())) code = my_nomem(err);
     if (code == WB_OK && v.log_bin) code = my_server_end(&l, &v, &place, set, err);
     if (code == WB_OK) {
         my_pos p = {.flavor = v.flavor, .has_file = !set && v.log_bin, .lineage = v.lineage};

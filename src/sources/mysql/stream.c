@@ -172,6 +172,15 @@ static wb_code turn(my_source *s, bool *dry, wb_error *err)
     return read_event(s, err);
 }
 
+/* What the log itself has lost (an incident, rows of an XA transaction before our place): a new copy is made only by
+ * those who asked for that. Others stop: with `snapshot: never` to start over would be to go on without the rows. */
+static wb_code judge(const my_source *s, wb_code code, wb_error *err)
+{
+    bool again = s->snapshot_mode == MY_SNAP_WHEN_NEEDED;
+    if (code == WB_E_GAP && err && err->next == WB_RESNAPSHOT && !again) err->next = WB_NEVER;
+    return code;
+}
+
 wb_code my_stream_read(my_source *s, int ms, wb_error *err)
 {
     int64_t until = wb_mono_us() + (int64_t)ms * 1000;
@@ -187,7 +196,7 @@ wb_code my_stream_read(my_source *s, int ms, wb_error *err)
         }
         if (WB_UNLIKELY(s->snap.copy.phase == SQL_COPY_REACH) && code == WB_OK && my_snap_reached(s)) return WB_END;
         if (code == WB_OK && dry) code = when_dry(s, until, err);
-        if (code != WB_OK) return code;
+        if (code != WB_OK) return judge(s, code, err);
         if (!dry && (i & LOOK_EVERY)) continue;
         if (my_link_stopped(&s->side) || wb_mono_us() >= until) break;
     }

@@ -3,6 +3,7 @@
 #include <strings.h>
 
 #include "my.h"
+#include "sources/sql/shown.h"
 
 static void put_parameter(wb_out *o, const char *name, const char *value, char *mark)
 {
@@ -43,21 +44,26 @@ static void put_tables(const my_catalog *cat, wb_out *o)
     for (size_t i = 0; i < cat->n; i++) {
         const my_table *t = &cat->tables[i];
         if (!t->wanted) continue;
-        wb_out_printf(o, "    #   %s.%s  about %lld rows%s\n", t->schema.ptr, t->name.ptr,
-                      (long long)WB_MAX(t->rows, (int64_t)0),
+        wb_out_z(o, "    #   ");
+        sql_put_shown(o, t->schema.ptr, t->schema.len);
+        wb_out_byte(o, '.');
+        sql_put_shown(o, t->name.ptr, t->name.len);
+        wb_out_printf(o, "  about %lld rows%s\n", (long long)WB_MAX(t->rows, (int64_t)0),
                       t->transactional ? "" : ", an engine without transactions");
     }
 }
 
 static void put_schemas(const my_catalog *cat, const my_url *u, wb_out *o)
 {
-    size_t n = 0;
+    wb_str last = {NULL, 0};
     for (size_t i = 0; i < cat->n; i++) {
         const my_table *t = &cat->tables[i];
-        bool first = !i || !wb_str_eq(cat->tables[i - 1].schema, t->schema);
-        if (first && t->wanted) wb_out_printf(o, "%s\"%s.*\"", n++ ? ", " : "", t->schema.ptr);
+        if (!t->wanted || (last.ptr && wb_str_eq(last, t->schema))) continue;
+        if (last.ptr) wb_out_z(o, ", ");
+        sql_put_schema(o, t->schema);
+        last = t->schema;
     }
-    if (!n) wb_out_printf(o, "\"%s.*\"", u->database ? u->database : "shop");
+    if (!last.ptr) sql_put_schema(o, wb_str_of(u->database ? u->database : "shop"));
 }
 
 static void put_name(const char *db, wb_out *o)

@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#include "sources/sql/shown.h"
+
 static void put_parameter(wb_out *o, const PQconninfoOption *all, const char *name, const char *usual, char *mark)
 {
     for (const PQconninfoOption *i = all; i && i->keyword; i++) {
@@ -40,33 +42,6 @@ static void put_url(const PGconn *pg, wb_out *o)
     PQconninfoFree(all);
 }
 
-/* In a comment, which a line end would close. */
-static void put_shown(wb_out *o, const char *z, size_t n)
-{
-    for (size_t i = 0; i < n; i++) wb_out_byte(o, (uint8_t)z[i] < 0x20 || z[i] == 0x7f ? '?' : z[i]);
-}
-
-/* "schema.*" as a pattern in a YAML string; the pattern has quotes of its own round a name that needs them. */
-static void put_schema(wb_out *o, wb_str schema)
-{
-    bool quoted = schema.len == 0 || schema.ptr[0] == '!' || strcspn(schema.ptr, ".*?\"") < schema.len;
-    wb_out_z(o, quoted ? "\"\\\"" : "\"");
-    for (size_t i = 0; i < schema.len; i++) {
-        char c = schema.ptr[i];
-        if (c == '"')
-            wb_out_z(o, "\\\"\\\""); /* doubled for the pattern, escaped for YAML */
-        else if (c == '\\')
-            wb_out_z(o, "\\\\");
-        else if (c == '$' && schema.ptr[i + 1] == '{')
-            wb_out_z(o, "$$"); /* not a substitution */
-        else if ((uint8_t)c < 0x20 || c == 0x7f)
-            wb_out_printf(o, "\\x%02x", (unsigned)c);
-        else
-            wb_out_byte(o, c);
-    }
-    wb_out_z(o, quoted ? "\\\".*\"" : ".*\"");
-}
-
 static void put_rows(wb_out *o, int64_t rows)
 {
     if (rows < 0)
@@ -82,9 +57,9 @@ static void put_tables(const pg_catalog *cat, wb_out *o)
         const pg_table *t = &cat->tables[i];
         if (!t->wanted) continue;
         wb_out_z(o, "    #   ");
-        put_shown(o, t->schema.ptr, t->schema.len);
+        sql_put_shown(o, t->schema.ptr, t->schema.len);
         wb_out_byte(o, '.');
-        put_shown(o, t->name.ptr, t->name.len);
+        sql_put_shown(o, t->name.ptr, t->name.len);
         wb_out_z(o, "  ");
         put_rows(o, t->rows);
         if (!t->can_select) wb_out_z(o, ", not readable for this user");
@@ -101,7 +76,7 @@ static void put_tables(const pg_catalog *cat, wb_out *o)
         wb_out_byte(&sql, '.');
         pg_put_ident(&sql, t->name);
         wb_out_z(o, "    #   ALTER TABLE ");
-        put_shown(o, sql.p ? sql.p : "", sql.len);
+        sql_put_shown(o, sql.p ? sql.p : "", sql.len);
         wb_out_fini(&sql);
         wb_out_z(o, " REPLICA IDENTITY FULL;\n");
     }
@@ -116,7 +91,7 @@ static void put_schemas(const pg_catalog *cat, wb_out *o)
             seen = cat->tables[k].wanted && wb_str_eq(cat->tables[k].schema, cat->tables[i].schema);
         if (seen) continue;
         if (n++) wb_out_z(o, ", ");
-        put_schema(o, cat->tables[i].schema);
+        sql_put_schema(o, cat->tables[i].schema);
     }
     if (!n) wb_out_z(o, "\"public.*\"");
 }
