@@ -55,16 +55,24 @@ typedef struct size_of {
 static wb_code load_sizes(pg_source *s, const char *oids, wb_arena *a, size_of **out, size_t *n, wb_error *err)
 {
     static const char sql[] =
-        "SELECT t.oid, CASE c.relkind WHEN 'p' THEN (SELECT coalesce(sum(pg_table_size(p.relid)), 0)::int8"
-        " FROM pg_partition_tree(t.oid) p WHERE p.isleaf) ELSE pg_table_size(t.oid) END,"
-        " coalesce((SELECT abs(st.correlation) < 0.7 FROM pg_index x JOIN pg_attribute k ON k.attrelid = x.indrelid"
-        "  AND k.attnum = x.indkey[0] JOIN pg_stats st ON st.schemaname = n.nspname AND st.tablename = c.relname"
-        "  AND st.attname = k.attname AND st.inherited = (c.relkind = 'p') WHERE x.indrelid = c.oid AND CASE"
-        "  c.relreplident WHEN 'i' THEN x.indisreplident ELSE x.indisprimary END LIMIT 1), false)"
-        " FROM unnest($1::oid[]) t(oid) JOIN pg_class c ON c.oid = t.oid JOIN pg_namespace n ON n.oid = c.relnamespace"
-        " ORDER BY 1";
+        "SELECT x.oid, x.bytes, x.bytes > $2::int8 AND coalesce((SELECT abs(st.correlation) < 0.7 FROM pg_index i"
+        "  JOIN pg_attribute k ON k.attrelid = i.indrelid AND k.attnum = i.indkey[0] JOIN pg_stats st"
+        "  ON st.schemaname = x.nspname AND st.tablename = x.relname AND st.attname = k.attname"
+        "  AND st.inherited = (x.relkind = 'p') WHERE i.indrelid = x.oid AND CASE x.relreplident WHEN 'i' THEN"
+        "  i.indisreplident ELSE i.indisprimary END LIMIT 1), false)"
+        " FROM (SELECT c.oid, n.nspname, c.relname, c.relkind, c.relreplident, CASE c.relkind WHEN 'p' THEN"
+        "  (SELECT coalesce(sum(pg_table_size(p.relid)), 0)::int8 FROM pg_partition_tree(c.oid) p WHERE p.isleaf)"
+        "  WHEN 'r' THEN h.heap + CASE WHEN h.heap > 0 AND c.reltoastrelid <> 0 THEN"
+        "  coalesce(pg_relation_size(c.reltoastrelid), 0) ELSE 0 END ELSE pg_table_size(c.oid) END AS bytes"
+        "  FROM unnest($1::oid[]) t(oid) JOIN pg_class c ON c.oid = t.oid"
+        "  JOIN pg_namespace n ON n.oid = c.relnamespace"
+        "  CROSS JOIN LATERAL (SELECT coalesce(pg_relation_size(c.oid), 0) AS heap OFFSET 0) h OFFSET 0) x ORDER BY 1";
+    char chunk[24]; /* only what is divided need be looked at closely: pg_stats takes its time */
+    (void)snprintf(chunk, sizeof chunk, "%lld", (long long)s->snapshot_chunk);
+    const char *values[] = {oids, chunk};
     PGresult *res;
-    wb_code code = pg_query1(&s->side, "for the size of tables", sql, oids, &res, err);
+    wb_code code =
+        pg_run(&s->side, &(pg_call){.why = "for the size of tables", .n = 2, .values = values}, sql, &res, err);
     if (code != WB_OK) return code;
     *n = (size_t)PQntuples(res);
     *out = wb_arena_zalloc(a, (*n + 1) * sizeof **out);

@@ -13,6 +13,8 @@ enum { LOCK_ALL = 2000 }; /* tables: more would not fit into the server's lock t
 /* TRUNCATE and ALTER TABLE that rewrite a table do not obey snapshots: one that came between the snapshot and our lock
  * leaves the table empty for us, and a rewrite does not travel in the stream either. The snapshot's own view of
  * pg_class has the file that the table had then, pg_relation_filenode the one that it has now. */
+#define REWRITTEN_ONE                                                                                                  \
+    "SELECT c.oid::regclass FROM pg_class c WHERE c.oid = %llu AND c.relfilenode <> pg_relation_filenode(c.oid)"
 #define REWRITTEN                                                                                                      \
     "SELECT c.oid::regclass FROM pg_class c WHERE c.relkind = 'r' AND c.relfilenode <> pg_relation_filenode(c.oid)"    \
     " AND c.oid IN (SELECT oid FROM t UNION SELECT p.relid FROM t, LATERAL pg_partition_tree(t.oid) p) LIMIT 1"
@@ -187,11 +189,13 @@ static wb_code start_chunk(void *ctx, sql_worker *w, sql_job *j, size_t chunk, w
     const sql_copy_table *ct = j->own;
     bool alone = s->snap.lock_each; /* its lock goes with the savepoint */
     wb_out sql = {0};
-    if (alone)
+    if (alone) {
+        const pg_table *t = pg_catalog_find(&s->cat, (uint32_t)j->table);
+        wb_out_printf(&sql, "SAVEPOINT w; LOCK TABLE %s IN ACCESS SHARE MODE; ", ct->name);
         wb_out_printf(&sql,
-                      "SAVEPOINT w; LOCK TABLE %s IN ACCESS SHARE MODE; WITH t AS (SELECT %llu::oid AS oid) " REWRITTEN
-                      "; ",
-                      ct->name, (unsigned long long)j->table);
+                      t && t->kind == 'r' ? REWRITTEN_ONE "; " : "WITH t AS (SELECT %llu::oid AS oid) " REWRITTEN "; ",
+                      (unsigned long long)j->table);
+    }
     put_copy(ct, &j->chunks[chunk], &sql);
     if (alone) wb_out_z(&sql, "; ROLLBACK TO SAVEPOINT w; RELEASE SAVEPOINT w");
     const char *text = wb_out_cstr(&sql);
