@@ -42,7 +42,8 @@ static const wb_option options[] = {
      "each"},
     {"rotate_size", WB_OPT_SIZE, AT(rotate_size), 0, NULL, 0, 0, NULL, "begin a new file from this size on",
      "The old one becomes PATH.YYYYMMDDTHHMMSSZ.NNNNNN and is never touched again. Only between transactions, and not "
-     "within a turn of a snapshot (some seconds of it).",
+     "within a turn of a snapshot (some seconds of it). A copy with `snapshot: only` that is interrupted begins again: "
+     "rows in files that were moved away by then come once more, and a warning says so.",
      "1GB"},
     {"rotate_every", WB_OPT_MSEC, AT(rotate_every_ms), 0, NULL, 0, 0, NULL, "begin a new file after this time",
      "By the clock since the file was made; an empty file stays.", "1h"},

@@ -265,6 +265,11 @@ wb_code file_data_begin_snapshot(file_target *f, bool again, wb_error *err)
     wb_code code = file_data_commit(f, err);
     if (code != WB_OK) return code;
     uint64_t start = f->next.snapshot_start;
+    if (again && start == 0 && f->next.sequence)
+        wb_host_log(f->host, WB_LOG_WARN,
+                    "the snapshot starts again, and files of it may have been moved away already: their rows come once "
+                    "more. Remove the files %s.* that were made since it first began.",
+                    f->full);
     if ((f->next.pos_len > 0 && !again) || f->end == start) { /* none that is unfinished, or nothing of it */
         f->next.snapshot_start = f->end;
         return WB_OK;

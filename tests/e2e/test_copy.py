@@ -12,6 +12,8 @@ from compare import differ, records, same_mirror, sqlite, wait_mirror
 from copies import FAST, SMALL, reads, tolerant_fold
 from program import wait_until
 
+pytestmark = pytest.mark.both
+
 
 def source(**more):
     return {**SMALL, **more}
@@ -48,7 +50,6 @@ def churn(rng, tables, top):
 
 
 # proves G-06, G-02
-@pytest.mark.both
 def test_killed_again_and_again_under_load(wb, db, load):
     """kill -9 at random moments of a parallel copy: the mirror ends equal, and no part that was done is read again."""
     wide(db, "a", 6000)
@@ -103,7 +104,6 @@ KEYS = {
 
 
 # proves G-06
-@pytest.mark.both
 def test_every_kind_of_key(wb, db):
     """Parts are ranges of keys, compared by the database itself; a table without a key is copied whole or again."""
     if not db.sql("select from pg_collation where collname = 'en_US.utf8'"):
@@ -147,7 +147,7 @@ def test_tables_are_rewritten_meanwhile(wb, db, load):
 
 
 # proves G-06
-@pytest.mark.both
+@pytest.mark.sanitize
 def test_a_table_joins_and_one_is_read_again(wb, db, load):
     """add-table and resync of a running pipeline under load; wishes for a stopped one; HUP takes new tables."""
     wide(db, "a", 3000)
@@ -267,6 +267,20 @@ def test_snapshot_command_crashes_before_the_targets_answer(fault_wb, db):
         assert same_mirror(db, fault_wb.mirror, "a")
 
 
+def test_snapshot_command_with_files_that_rotate(fault_wb, db):
+    """Begun again after a crash, rows in files that were moved away come once more: a warning says so, and none is lost."""
+    wide(db, "a", 6000)
+    fault_wb.write([fault_wb.file_target(rotate_size="100kB", fsync="1ms")], source=source(snapshot="never", snapshot_turn="1ms"), **FAST)
+    crashed = fault_wb.command("snapshot", fault_wb.file, env={"WB_FAULT": "file.rotate_done:crash"})
+    assert crashed.returncode not in (0, 1)
+    moved = [p for p in fault_wb.dir.glob("out.jsonl.*") if "journal" not in p.name]
+    again = fault_wb.command("snapshot", fault_wb.file, code=0)
+    assert moved and "their rows come once more" in again.stderr
+    files = [p for p in fault_wb.dir.glob("out.jsonl*") if "journal" not in p.name and p not in moved]
+    seen = [r["record"]["id"] for p in files for r in records(p)]
+    assert len(seen) == len(set(seen)) == 6000
+
+
 # proves G-06
 def test_lost_slot_ends_in_a_new_copy(wb, db):
     """snapshot: when_needed: rows that went meanwhile are gone in the mirror, too."""
@@ -310,7 +324,6 @@ def test_progress_and_fault_points(fault_wb, db):
         fault_wb.command("drop", fault_wb.file, "--yes", code=0)
 
 
-@pytest.mark.both
 def test_rows_of_every_length(wb, db):
     """Lengths around those of the buffers that rows are read into, and text that is all escapes."""
     lengths = [n + d for n in (1, 8192, 16384, 32768, 1 << 20) for d in range(-16, 17, 1 if n == 8192 else 7) if n + d > 0]

@@ -187,6 +187,7 @@ def test_new_tables_are_named(wb, db):
     assert [r["table_name"] for r in records(wb.out)] == ["t"]
 
 
+@pytest.mark.sanitize
 def test_new_tables_join(wb, db):
     """With a word in the log where they joined, over a kill, with and without a key; and in a publication that is not ours to change."""
     db.sql("create table t (id int primary key)")

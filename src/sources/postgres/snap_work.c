@@ -119,6 +119,7 @@ wb_code pg_snap_workers_open(pg_source *s, const char *snapshot, wb_error *err)
     n->copy.nworkers = 1;
     n->copy.taken_us = wb_now_us();
     wb_code code = open_first(s, name, err);
+    (void)WB_FAULT("postgres.tables_locked");
     for (; code == WB_OK && n->copy.nworkers < want; n->copy.nworkers++) {
         wb_error mine;
         wb_error_reset(&mine);
