@@ -100,7 +100,8 @@ my_table *my_catalog_find(const my_catalog *c, uint64_t id)
 wb_code my_catalog_load(my_link *l, const wb_patterns *patterns, my_catalog *out, wb_error *err)
 {
     static const char sql[] =
-        "SELECT t.TABLE_SCHEMA, t.TABLE_NAME, t.TABLE_ROWS, t.ENGINE, e.TRANSACTIONS FROM information_schema.TABLES t"
+        "SELECT t.TABLE_SCHEMA, t.TABLE_NAME, t.TABLE_ROWS, t.DATA_LENGTH, e.TRANSACTIONS FROM "
+        "information_schema.TABLES t"
         " LEFT JOIN information_schema.ENGINES e ON e.ENGINE = t.ENGINE"
         " WHERE t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') AND t.TABLE_SCHEMA NOT IN"
         " ('mysql', 'sys', 'information_schema', 'performance_schema') ORDER BY t.TABLE_SCHEMA, t.TABLE_NAME";
@@ -118,6 +119,7 @@ wb_code my_catalog_load(my_link *l, const wb_patterns *patterns, my_catalog *out
         t->schema = wb_str_of(wb_arena_strdup(&out->arena, row[0]));
         t->name = wb_str_of(wb_arena_strdup(&out->arena, row[1]));
         t->rows = row[2] && wb_parse_int(row[2], &count, NULL) == WB_OK ? count : -1;
+        t->bytes = row[3] && wb_parse_int(row[3], &count, NULL) == WB_OK ? count : -1;
         t->transactional = row[4] && strcasecmp(row[4], "YES") == 0;
         t->id = my_table_id(t->schema, t->name);
         t->wanted = wb_patterns_match(patterns, t->schema, t->name);

@@ -149,8 +149,7 @@ static wb_code load_all(my_link *l, loading *g, my_table *const *list, size_t n,
                              .engine = t->transactional ? MY_ENGINE_TRANSACTIONAL : MY_ENGINE_PLAIN};
         g->of[t - g->cat->tables] = &out[i];
     }
-    wb_code code = my_touch(l, list, n, true, err);
-    if (code == WB_OK) code = load_columns(l, g, list, n, a, err);
+    wb_code code = load_columns(l, g, list, n, a, err);
     return code == WB_OK ? load_keys(l, g, list, n, a, err) : code;
 }
 

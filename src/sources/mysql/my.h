@@ -137,7 +137,7 @@ typedef struct my_table {
     wb_str schema, name; /* NUL-terminated */
     uint64_t id;         /* made of them */
     bool wanted, transactional;
-    int64_t rows; /* estimate; -1 unknown */
+    int64_t rows, bytes; /* estimates; -1 unknown */
 } my_table;
 typedef struct my_catalog {
     wb_arena arena;
@@ -159,7 +159,8 @@ wb_code my_shape_load(my_link *l, wb_str schema, wb_str name, wb_arena *a, my_sc
     "COLUMN_NAME, COLUMN_TYPE, CHARACTER_SET_NAME, IS_NULLABLE, EXTRA, GENERATION_EXPRESSION, COLUMN_DEFAULT"
 enum { MY_COLUMN_SRID = 7 };
 void my_column_of_row(const my_link *l, my_schema_col *c, MYSQL_ROW row, wb_arena *a);
-/* catalog_all.c: of many tables, with a few statements; `out` has one for each, in their order. */
+/* catalog_all.c: of many tables, with a few statements; `out` has one for each, in their order. Who must not see them
+ * as they were before a statement that the log has already touches them first. */
 wb_code my_catalog_shapes(my_link *l, const my_catalog *c, my_table *const *list, size_t n, wb_arena *a, my_schema *out,
                           wb_error *err) WB_MUST;
 /* Waits for statements that alter the tables; inside a transaction nobody alters them from then on. any: what cannot be
@@ -170,8 +171,10 @@ wb_code my_touch(my_link *l, my_table *const *list, size_t n, bool any, wb_error
 
 /* schema_track.c: the decoder's questions, and DDL */
 typedef struct my_track_start {
-    bool baseline; /* the tables as they are now are what they are at `from`             */
-    bool locked;   /* nobody can alter them                                              */
+    bool baseline;           /* the tables as they are now are what they are at `from`             */
+    bool locked;             /* nobody can alter them                                              */
+    const my_schema *shapes; /* they have been read already; NULL: no */
+    size_t nshapes;
     wb_pos from;
 } my_track_start;
 /* From the state, or as the tables are now; *holds false: one of them was altered meanwhile, begin again. */
@@ -299,6 +302,7 @@ wb_code my_snap_plan(my_source *s, my_table *const *list, size_t n, uint64_t tar
                      wb_error *err) WB_MUST;
 wb_code my_snap_plan_fresh(my_source *s, uint64_t fresh, wb_error *err) WB_MUST;
 wb_code my_snap_describe(my_source *s, wb_error *err) WB_MUST; /* as they are now; jobs that do not fit are made anew */
+void my_snap_forget_shapes(my_source *s);                      /* of snap.shapes, which my_snap_describe leaves */
 /* snap_split.c */
 wb_code my_snap_split(my_source *s, sql_job *j, const my_schema *shape, const wb_table *t, int64_t chunks, int64_t rows,
                       wb_error *err) WB_MUST;

@@ -65,6 +65,7 @@ static wb_code snapshot_only(my_source *s, const wb_resume *resume, wb_error *er
     if (code == WB_OK) code = my_snap_plan_fresh(s, c->fresh | c->redo, err);
     if (code == WB_OK) code = my_view_open(s, err);
     if (code == WB_OK) code = my_snap_describe(s, err);
+    my_snap_forget_shapes(s);
     return code == WB_OK ? my_snap_begin_turns(s, err) : code;
 }
 
@@ -77,9 +78,10 @@ static wb_code begin_with_copy(my_source *s, wb_error *err)
     if (code == WB_OK) code = my_view_open(s, err);
     if (code == WB_OK) code = my_snap_describe(s, err);
     /* The tables cannot be altered now: what they are is what they were at the view's place. */
-    const my_track_start start = {.baseline = true, .locked = true};
+    const my_track_start start = {.baseline = true, .locked = true, .shapes = n->shapes, .nshapes = n->nshapes};
     bool holds;
     if (code == WB_OK) code = my_track_open(s, &start, &holds, err);
+    my_snap_forget_shapes(s);
     wb_out_put(&s->start, n->point.p, n->point.len);
     if (code == WB_OK && s->start.failed) code = my_nomem(err);
     return code == WB_OK ? my_snap_begin_turns(s, err) : code;

@@ -118,7 +118,8 @@ static wb_code read_baseline(my_source *s, my_link *l, wb_error *err)
         if (s->cat.tables[i].wanted) list[n++] = &s->cat.tables[i];
     wb_arena_init(&a, 16 * 1024, 0);
     my_schema *shapes = wb_arena_zalloc(&a, (n + 1) * sizeof *shapes);
-    wb_code code = shapes ? my_catalog_shapes(l, &s->cat, list, n, &a, shapes, err) : my_nomem(err);
+    wb_code code = shapes ? my_touch(l, list, n, true, err) : my_nomem(err);
+    if (code == WB_OK) code = my_catalog_shapes(l, &s->cat, list, n, &a, shapes, err);
     if (code == WB_OK) code = add_baseline(s, shapes, n, err);
     wb_arena_fini(&a);
     free(list);
@@ -148,7 +149,7 @@ wb_code my_track_open(my_source *s, const my_track_start *start, bool *holds, wb
     if (code == WB_OK && l.bad)
         code = wb_fail(err, WB_E_STATE, WB_NEVER, "The state holds a table's columns in a form that cannot be read.");
     if (code != WB_OK || !start->baseline || s->tail) return code; /* tail: each table when it is met */
-    code = read_baseline(s, &s->side, err);
+    code = start->shapes ? add_baseline(s, start->shapes, start->nshapes, err) : read_baseline(s, &s->side, err);
     if (code == WB_OK && !start->locked && !full_metadata(s)) code = baseline_holds(s, start->from, holds, err);
     return code;
 }

@@ -33,8 +33,11 @@ typedef struct my_snap {
     my_place to;  /* the view's place in the log: the stream goes there first                */
     wb_out point; /* the stream's position there                                             */
     int64_t retry_us, pause_us, paused_until; /* the stream rests, so that it does not pass the next view's place */
-    bool stale;                               /* tables may have gone since the catalog was read */
-    bool past;                                /* the transaction that comes next is not in the view */
+    wb_arena shapes_arena; /* of the tables, as they were described last: the first copy begins the history with them */
+    my_schema *shapes;
+    size_t nshapes;
+    bool stale; /* tables may have gone since the catalog was read */
+    bool past;  /* the transaction that comes next is not in the view */
 } my_snap;
 
 /* Flags of a plan. */

@@ -42,13 +42,10 @@ static int64_t number(const char *z)
 }
 
 /* MySQL shows statistics of up to a day ago; fresh ones cost it a look at each table. */
-static wb_code load_sizes(my_source *s, size_t n, wb_arena *a, size_of **out, size_t *many, wb_error *err)
+static wb_code load_fresh_sizes(my_source *s, wb_arena *a, size_of **out, size_t *many, wb_error *err)
 {
     MYSQL_RES *res;
-    wb_code code = WB_OK;
-    *many = 0;
-    if (s->server.flavor == MY_MYSQL && s->server.version >= 80000 && n <= FRESH_STATISTICS)
-        code = my_do(&s->side, "for fresh statistics", "SET SESSION information_schema_stats_expiry = 0", err);
+    wb_code code = my_do(&s->side, "for fresh statistics", "SET SESSION information_schema_stats_expiry = 0", err);
     if (code == WB_OK)
         code = my_query(&s->side, "for the size of its tables",
                         "SELECT TABLE_SCHEMA, TABLE_NAME, DATA_LENGTH, TABLE_ROWS FROM information_schema.TABLES WHERE"
@@ -63,9 +60,23 @@ static wb_code load_sizes(my_source *s, size_t n, wb_arena *a, size_of **out, si
                                           .bytes = number(row[2]),
                                           .rows = number(row[3])};
     mysql_free_result(res);
-    if (!*out) return my_nomem(err);
-    qsort(*out, *many, sizeof **out, by_id);
-    return WB_OK;
+    return *out ? WB_OK : my_nomem(err);
+}
+
+static wb_code load_sizes(my_source *s, size_t n, wb_arena *a, size_of **out, size_t *many, wb_error *err)
+{
+    wb_code code = WB_OK;
+    *many = 0;
+    if (s->server.flavor == MY_MYSQL && s->server.version >= 80000 && n <= FRESH_STATISTICS) {
+        code = load_fresh_sizes(s, a, out, many, err);
+    } else {
+        *out = wb_arena_zalloc(a, (s->cat.n + 1) * sizeof **out);
+        for (size_t i = 0; *out && i < s->cat.n; i++)
+            (*out)[(*many)++] = (size_of){s->cat.tables[i].id, s->cat.tables[i].bytes, s->cat.tables[i].rows};
+        if (!*out) code = my_nomem(err);
+    }
+    if (code == WB_OK) qsort(*out, *many, sizeof **out, by_id);
+    return code;
 }
 
 /* ---------------------------------------------------------------- jobs */
@@ -218,10 +229,13 @@ static wb_code plan_again(my_source *s, sql_job *j, my_table *t, wb_error *err)
 
 static wb_code describe_all(my_source *s, my_table *const *list, size_t n, wb_error *err)
 {
-    wb_arena a;
-    wb_arena_init(&a, 16 * 1024, 0);
-    my_schema *shapes = wb_arena_zalloc(&a, (n + 1) * sizeof *shapes);
-    wb_code code = shapes ? my_catalog_shapes(&s->side, &s->cat, list, n, &a, shapes, err) : my_nomem(err);
+    my_snap *snap = &s->snap;
+    wb_arena_fini(&snap->shapes_arena);
+    wb_arena_init(&snap->shapes_arena, 16 * 1024, 0);
+    my_schema *shapes = snap->shapes = wb_arena_zalloc(&snap->shapes_arena, (n + 1) * sizeof *shapes);
+    snap->nshapes = n;
+    wb_code code =
+        shapes ? my_catalog_shapes(&s->side, &s->cat, list, n, &snap->shapes_arena, shapes, err) : my_nomem(err);
     for (size_t i = 0; i < n && code == WB_OK; i++) {
         wb_out key = {0};
         sql_job *j = sql_ledger_find(&s->snap.copy.ledger, list[i]->id);
@@ -232,7 +246,6 @@ static wb_code describe_all(my_source *s, my_table *const *list, size_t n, wb_er
         wb_out_fini(&key);
         if (code == WB_OK && !same) code = plan_again(s, j, list[i], err);
     }
-    wb_arena_fini(&a);
     return code;
 }
 
@@ -265,4 +278,11 @@ wb_code my_snap_describe(my_source *s, wb_error *err)
     }
     free(list);
     return code == WB_OK && c->changed ? sql_copy_save(c, err) : code;
+}
+
+void my_snap_forget_shapes(my_source *s)
+{
+    wb_arena_fini(&s->snap.shapes_arena);
+    s->snap.shapes = NULL;
+    s->snap.nshapes = 0;
 }

@@ -71,6 +71,7 @@ static wb_code begin(my_source *s, wb_error *err)
     code = my_batch_put(s, err);
     if (code == WB_OK) code = my_view_open(s, err);
     if (code == WB_OK) code = my_snap_describe(s, err); /* the tables cannot be altered from here on */
+    my_snap_forget_shapes(s);
     if (code != WB_OK) return code;
     if (order(wb_str_of(s->log), s->offset, &n->to) > 0) { /* the stream had more than others could see yet */
         my_view_close(s);

@@ -66,6 +66,8 @@ static wb_code lock(my_source *s, const tables *t, wb_error *err)
 {
     my_snap *n = &s->snap;
     wb_code code = my_link_open(&n->lock, s, s->host, false, err);
+    if (code == WB_OK && s->streaming) /* it waits for statements that run, and writes wait for it: a copy can wait */
+        code = my_do(&n->lock, "not to wait for long", "SET SESSION lock_wait_timeout = 3", err);
     if (code == WB_OK) code = my_do(&n->lock, "to keep commits out for a moment", "FLUSH TABLES WITH READ LOCK", err);
     if (code == WB_E_AUTH) { /* hosted servers do not let anybody; the tables themselves do as well */
         wb_error_reset(err);

@@ -8,7 +8,7 @@
 
 #include "base/clock.h"
 
-enum { ROOM = 64 * 1024, BIG_ROW = 200 * 1024, ROW_CAP = 1024, EOF_MAX = 0xffffff };
+enum { ROOM = 64 * 1024, BIG_ROW = 200 * 1024, ROW_CAP = 1024, ROW_KEPT = 1 << 20, EOF_MAX = 0xffffff };
 
 /* ---------------------------------------------------------------- a connection */
 
@@ -18,7 +18,7 @@ static void release_row(sql_worker *w, char *row)
 {
     my_worker *own = w->own;
     my_row *m = row_of(row);
-    for (size_t i = 0; i < WB_COUNT(own->spare); i++) {
+    for (size_t i = 0; i < WB_COUNT(own->spare) && m->cap <= ROW_KEPT; i++) {
         if (own->spare[i]) continue;
         own->spare[i] = m;
         return;
@@ -320,6 +320,7 @@ void my_snap_close(my_source *s)
 {
     my_view_close(s);
     wb_out_fini(&s->snap.point);
+    my_snap_forget_shapes(s);
     sql_copy_fini(&s->snap.copy);
     memset(&s->snap, 0, sizeof s->snap);
 }
