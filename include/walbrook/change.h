@@ -83,7 +83,10 @@ typedef struct wb_column {
     wb_str source_name; /* before any rename                                                   */
     wb_str type;        /* the source's own name with its modifier: "numeric(12,2)"            */
     wb_value missing;   /* with WB_COL_DEFAULT_KNOWN: NULL or the text of the fast default     */
-    wb_str default_sql; /* its default as the source writes it; empty: none, or not known      */
+    wb_str default_sql; /* its default as the source writes it (MySQL: COLUMN_DEFAULT); ptr NULL: none, or not known */
+    wb_str charset;     /* MySQL: character set of text                                         */
+    wb_str comment;     /* MySQL                                                                */
+    wb_str extra;       /* MySQL: EXTRA of information_schema: "auto_increment"                 */
     wb_str labels;      /* of an enum or set (or an array of one), each after the other with \1 between; empty: none */
     uint32_t type_id;   /* PostgreSQL: type OID; MySQL: column type byte                       */
     int32_t type_mod;   /* PostgreSQL: atttypmod; -1 none                                      */

@@ -38,7 +38,8 @@ wb_table *wb_table_new(const wb_table *proto)
     for (uint32_t i = 0; i < proto->ncols; i++) {
         const wb_column *c = &proto->cols[i];
         bytes += room_for(c->name) + room_for(or_else(c->source_name, c->name)) + room_for(c->type) +
-                 room_for(c->default_sql) + room_for(c->labels) + value_room(&c->missing);
+                 room_for(c->default_sql) + room_for(c->charset) + room_for(c->comment) + room_for(c->extra) +
+                 room_for(c->labels) + value_room(&c->missing);
     }
     counted_table *ct = malloc(bytes);
     if (!ct) return NULL;
@@ -65,7 +66,10 @@ wb_table *wb_table_new(const wb_table *proto)
         cols[i].name = put_str(&at, from->name);
         cols[i].source_name = put_str(&at, or_else(from->source_name, from->name));
         cols[i].type = put_str(&at, from->type);
-        cols[i].default_sql = put_str(&at, from->default_sql);
+        if (from->default_sql.ptr) cols[i].default_sql = put_str(&at, from->default_sql);
+        cols[i].charset = put_str(&at, from->charset);
+        cols[i].comment = put_str(&at, from->comment);
+        cols[i].extra = put_str(&at, from->extra);
         cols[i].labels = put_str(&at, from->labels);
         if (value_room(&from->missing))
             cols[i].missing.as.ptr = put_str(&at, (wb_str){from->missing.as.ptr, from->missing.len}).ptr;

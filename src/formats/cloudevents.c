@@ -10,7 +10,7 @@ enum { ATTRIBUTES = 32 };
 typedef struct attributes {
     const char *names[ATTRIBUTES];
     size_t at[ATTRIBUTES], len[ATTRIBUTES];
-    bool null[ATTRIBUTES];
+    bool null[ATTRIBUTES], bare[ATTRIBUTES];
     size_t n;
     wb_out *text;
 } attributes;
@@ -87,6 +87,23 @@ static void put_sequence(dbz *d, attributes *a, const wb_change *c)
     end(a);
 }
 
+static void put_place(attributes *a, const wb_txn *txn, const wb_change *c)
+{
+    static const wb_str none;
+    const wb_event *e = c->op <= WB_DELETE ? c->event : NULL;
+    number(a, "iodebeziumserverid", txn->server_id);
+    text(a, "iodebeziumgtid", txn->global_id);
+    text(a, "iodebeziumfile", txn->log);
+    number(a, "iodebeziumpos", (int64_t)(e ? e->start : c->place));
+    number(a, "iodebeziumrow", e ? (int64_t)(c->ordinal - e->first) : 0);
+    a->bare[a->n - 1] = true; /* the only number that is one */
+    if (e && txn->thread)
+        number(a, "iodebeziumthread", txn->thread);
+    else
+        text(a, "iodebeziumthread", none);
+    text(a, "iodebeziumquery", e ? e->query : none);
+}
+
 static void collect(dbz *d, attributes *a, const dbz_plan *p, const wb_txn *txn, const wb_change *c, char op)
 {
     static const wb_str none;
@@ -120,11 +137,9 @@ static void collect(dbz *d, attributes *a, const dbz_plan *p, const wb_txn *txn,
         text(a, "iodebeziumorigin", none);
         text(a, "iodebeziumoriginlsn", none);
     } else {
-        text(a, "iodebeziumgtid", txn->global_id);
-        text(a, "iodebeziumfile", txn->log);
-        number(a, "iodebeziumpos", (int64_t)c->place);
+        put_place(a, txn, c);
     }
-    text(a, "iodebeziumtxid", txn->id);
+    text(a, "iodebeziumtxid", d->is_postgres ? txn->id : none);
     text(a, "iodebeziumtxtotalorder", none);
     text(a, "iodebeziumtxdatacollectionorder", none);
 }
@@ -142,6 +157,8 @@ wb_code dbz_put_cloud(dbz *d, const dbz_plan *p, const wb_txn *txn, const wb_cha
             wb_out_byte(o, ':');
             if (a.null[i])
                 wb_out_z(o, "null");
+            else if (a.bare[i])
+                wb_out_put(o, a.text->p + a.at[i], a.len[i]);
             else
                 wb_json_string(o, (wb_str){a.text->p + a.at[i], a.len[i]});
         }
@@ -180,7 +197,11 @@ void dbz_cloud_headers(dbz *d, wb_message *m, const dbz_plan *p, const wb_txn *t
                                                         {"iodebeziumtxid", "ce_iodebeziumtxid"},
                                                         {"iodebeziumgtid", "ce_iodebeziumgtid"},
                                                         {"iodebeziumfile", "ce_iodebeziumfile"},
-                                                        {"iodebeziumpos", "ce_iodebeziumpos"}};
+                                                        {"iodebeziumpos", "ce_iodebeziumpos"},
+                                                        {"iodebeziumserverid", "ce_iodebeziumserverid"},
+                                                        {"iodebeziumrow", "ce_iodebeziumrow"},
+                                                        {"iodebeziumthread", "ce_iodebeziumthread"},
+                                                        {"iodebeziumquery", "ce_iodebeziumquery"}};
     attributes a = {.text = &d->header_text};
     collect(d, &a, p, txn, c, op);
     for (size_t i = 0; i < a.n && !a.text->failed; i++)

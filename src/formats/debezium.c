@@ -52,10 +52,21 @@ static void make_postgres(dbz *d, const wb_txn *t)
     wb_out_printf(&d->txid, ":%llu", (unsigned long long)be64(t->at)); /* the commit's: one for all of its messages */
 }
 
+/* "binlog.000002:1234", the source's id without GTIDs, as Debezium writes it. */
+static void put_file_id(dbz *d, const wb_txn *t)
+{
+    size_t n = t->id.len;
+    while (n && t->id.ptr[n - 1] != ':') n--;
+    wb_out_z(&d->txid, "file=");
+    wb_out_str(&d->txid, t->log);
+    wb_out_z(&d->txid, ",pos=");
+    wb_out_put(&d->txid, t->id.ptr + n, t->id.len - n);
+}
+
 static void make_mysql(dbz *d, const wb_txn *t)
 {
     wb_out_z(&d->seq, "null");
-    wb_out_z(&d->tail, ",\"server_id\":0,\"gtid\":");
+    wb_out_printf(&d->tail, ",\"server_id\":%u,\"gtid\":", t->server_id);
     wb_json_string_or_null(&d->tail, t->global_id);
     wb_out_z(&d->tail, ",\"file\":");
     wb_json_string(&d->tail, t->log);
@@ -63,11 +74,23 @@ static void make_mysql(dbz *d, const wb_txn *t)
     if (t->global_id.len)
         wb_out_str(&d->txid, t->global_id);
     else
-        wb_out_printf(&d->txid, "file=%.*s,id=%.*s", (int)t->log.len, t->log.ptr, (int)t->id.len, t->id.ptr);
+        put_file_id(d, t);
+}
+
+/* The same source reads both brands. */
+static void look_at_server(dbz *d, const wb_txn *t)
+{
+    bool mariadb = t->flags & WB_TXN_MARIADB;
+    if (WB_LIKELY(mariadb == d->is_mariadb)) return;
+    d->is_mariadb = mariadb;
+    d->connector = mariadb ? "mariadb" : d->source;
+    if (d->nbase) d->base[2].value = wb_str_of(d->connector);
+    dbz_plans_free(d);
 }
 
 static void make_txn(dbz *d, const wb_txn *t)
 {
+    look_at_server(d, t);
     d->txn = t;
     d->commit_us = t->commit_us;
     d->id_len = t->id.len;
@@ -109,6 +132,23 @@ const char *dbz_marker(const dbz *d, const wb_change *c)
     return c->flags & WB_C_FIRST_OF_TABLE ? "first_in_data_collection" : "true";
 }
 
+/* MySQL: pos, row, thread, query. */
+void dbz_put_place(const wb_txn *txn, const wb_change *c, wb_out *o)
+{
+    const wb_event *e = c->op <= WB_DELETE ? c->event : NULL;
+    wb_out_u64(o, e ? e->start : c->place);
+    wb_out_z(o, ",\"row\":");
+    wb_out_u64(o, e ? c->ordinal - e->first : 0);
+    wb_out_z(o, ",\"thread\":");
+    if (e && txn->thread)
+        wb_out_u64(o, txn->thread);
+    else
+        wb_out_z(o, "null");
+    wb_out_z(o, ",\"query\":");
+    wb_json_string_or_null(o, e ? e->query : (wb_str){NULL, 0});
+    wb_out_byte(o, '}');
+}
+
 /* "source":{...}; p NULL: a message, which has no table. */
 void dbz_put_source(dbz *d, const wb_txn *txn, const dbz_plan *p, const wb_change *c, wb_out *o)
 {
@@ -129,11 +169,12 @@ void dbz_put_source(dbz *d, const wb_txn *txn, const dbz_plan *p, const wb_chang
     wb_out_put(o, d->stamps.p, d->stamps.len);
     wb_out_str(o, p ? dbz_str(p, p->table) : WB_STR(",\"schema\":\"\",\"table\":\"\""));
     wb_out_put(o, d->tail.p, d->tail.len);
-    wb_out_u64(o, c->place);
-    if (d->is_postgres)
+    if (d->is_postgres) {
+        wb_out_u64(o, c->place);
         wb_out_str(o, WB_STR(",\"xmin\":null,\"origin\":null,\"origin_lsn\":null}"));
-    else
-        wb_out_str(o, WB_STR(",\"row\":0,\"thread\":null,\"query\":null}"));
+    } else {
+        dbz_put_place(txn, c, o);
+    }
 }
 
 static wb_code put_field(dbz *d, const dbz_plan *p, uint32_t i, const wb_value *v, wb_out *o, wb_error *err)
@@ -150,7 +191,15 @@ static wb_code put_field(dbz *d, const dbz_plan *p, uint32_t i, const wb_value *
             wb_out_put(o, "null", 4);
         return WB_OK;
     }
-    return WB_UNLIKELY(f->rule) ? dbz_apply_rule(d, &d->rules[f->rule - 1], f, v, o, err) : dbz_put(d, f, v, o, err);
+    size_t at = o->len;
+    wb_code code =
+        WB_UNLIKELY(f->rule) ? dbz_apply_rule(d, &d->rules[f->rule - 1], f, v, o, err) : dbz_put(d, f, v, o, err);
+    bool lost = f->lossy && !f->optional && o->len == at + 4 && !o->failed && memcmp(o->p + at, "null", 4) == 0;
+    if (WB_UNLIKELY(lost)) {
+        o->len = at;
+        wb_out_str(o, dbz_str(p, p->zeros[i]));
+    }
+    return code;
 }
 
 /* {...} of the columns that travel, without the closing brace. */
@@ -285,7 +334,7 @@ static void settle_headers(dbz *d)
     d->nlate = 0;
 }
 
-static void add_base(dbz *d, wb_message *m)
+void dbz_add_base(dbz *d, wb_message *m)
 {
     for (size_t i = 0; i < d->nbase; i++)
         if (m->nheaders < DBZ_HEADERS) d->headers[m - d->items][m->nheaders++] = d->base[i];
@@ -317,7 +366,7 @@ static wb_message *add(const event *e, wb_str key, wb_str value, const char *oth
     dbz *d = e->d;
     wb_message *m = dbz_add(d, dbz_str(e->p, e->p->topic), key, value);
     if (other && d->extended_keys) dbz_header(d, m, other, whole(other_key));
-    add_base(d, m);
+    dbz_add_base(d, m);
     if (op && d->wrap == DBZ_UNWRAP) dbz_unwrap_headers(d, m, e->p, e->txn, e->c, op);
     if (op && d->wrap == DBZ_CLOUD_BINARY) dbz_cloud_headers(d, m, e->p, e->txn, e->c, op);
     return m;
@@ -413,7 +462,8 @@ static wb_code row_messages(const event *e)
 static bool failed(const dbz *d)
 {
     return d->key.failed || d->old_key.failed || d->value.failed || d->value2.failed || d->extra.failed ||
-           d->extra_key.failed || d->key_schema.failed || d->old_key_schema.failed || d->header_text.failed;
+           d->extra_key.failed || d->key_schema.failed || d->old_key_schema.failed || d->header_text.failed ||
+           d->schema_key.failed || d->schema_value.failed;
 }
 
 static wb_code no_memory(wb_error *err)
@@ -435,12 +485,18 @@ static wb_code change_messages(dbz *d, const wb_txn *txn, const wb_change *c, wb
         d->is_first = d->first_due;
         d->first_due = !c->after && ((c->flags & WB_C_FIRST_OF_SNAPSHOT) || d->first_due);
     }
-    if (wb_is_empty_table(c) || c->op == WB_DDL || (d->skipped && (d->skipped & op_bit(c->op)))) return WB_OK;
+    bool tells = d->schema_changes && !d->is_postgres && (c->op == WB_DDL || (c->flags & WB_C_FIRST_OF_TABLE));
+    bool no_row = wb_is_empty_table(c) || c->op == WB_DDL || (d->skipped && (d->skipped & op_bit(c->op)));
+    if (no_row && !tells) return WB_OK;
     if (WB_UNLIKELY(!known_txn(d, txn))) make_txn(d, txn);
     if (WB_UNLIKELY(++d->since_clock > 256)) tick(d);
     if (!d->ready) return no_memory(err);
     wb_out_reset(&d->header_text);
     d->nlate = 0;
+    if (WB_UNLIKELY(tells)) {
+        dbz_schema_change(d, txn, c);
+        if (no_row) return failed(d) ? no_memory(err) : WB_OK;
+    }
     if (d->metadata && txn->id.len + txn->global_id.len && !(txn->flags & WB_TXN_SNAPSHOT)) dbz_begin(d);
     if (c->op == WB_MESSAGE) {
         dbz_message(d, txn, c);

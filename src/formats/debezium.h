@@ -51,7 +51,11 @@ typedef enum dbz_conv {
     DBZ_PATH,
     DBZ_POLYGON,
     DBZ_CIRCLE,
-    DBZ_LONG_WRAP, /* bigint unsigned as a signed one */
+    DBZ_LONG_WRAP,  /* bigint unsigned as a signed one */
+    DBZ_FLOAT_WIDE, /* float(7,2) */
+    DBZ_TRUTH,      /* tinyint(1) as a boolean */
+    DBZ_WKB_POINT,  /* MySQL's geometry */
+    DBZ_WKB,
     DBZ_ARRAY
 } dbz_conv;
 
@@ -59,13 +63,17 @@ typedef struct dbz_field {
     uint8_t conv, of; /* dbz_conv; of: of the elements of an array */
     uint8_t kind;     /* wb_kind of the elements */
     bool optional, money;
-    int16_t scale;     /* decimals: digits after the point; times: units a microsecond (1), or µs a unit (-1000) */
-    int16_t digits;    /* times: digits of a second that are written */
-    uint8_t rule;      /* column rule + 1; 0: none */
-    const char *type;  /* "int32" */
-    const char *name;  /* "io.debezium.time.Date"; NULL: none */
-    const char *doc;   /* NULL: none */
-    const char *inner; /* members of the schema object between type and optional; NULL: none */
+    bool lossy;         /* MySQL's dates and times: what the field cannot hold is null, or else the default */
+    bool quoted_labels; /* of MySQL: 'a','b' */
+    int16_t scale;      /* decimals: digits after the point; times: units a microsecond (1), or µs a unit (-1000) */
+    int16_t digits;     /* times: digits of a second that are written */
+    int16_t width;      /* bits: bytes; 0: as many as it takes */
+    uint8_t rule;       /* column rule + 1; 0: none */
+    const char *type;   /* "int32" */
+    const char *name;   /* "io.debezium.time.Date"; NULL: none */
+    const char *doc;    /* NULL: none */
+    wb_str comment;     /* of the column, where it is wanted; doc comes first */
+    const char *inner;  /* members of the schema object between type and optional; NULL: none */
     uint8_t version;
     char params[96]; /* members of "parameters"; "" none */
     wb_str labels;   /* "allowed" */
@@ -73,7 +81,13 @@ typedef struct dbz_field {
 
 /* ---------------------------------------------------------------- rules for columns, in Debezium's names */
 
-typedef enum dbz_rule_kind { DBZ_RULE_MASK, DBZ_RULE_TRUNCATE, DBZ_RULE_HASH, DBZ_RULE_SOURCE_TYPE } dbz_rule_kind;
+typedef enum dbz_rule_kind {
+    DBZ_RULE_MASK,
+    DBZ_RULE_TRUNCATE,
+    DBZ_RULE_HASH,
+    DBZ_RULE_SOURCE_TYPE,
+    DBZ_RULE_BOOLEAN
+} dbz_rule_kind;
 typedef struct dbz_rule {
     dbz_rule_kind kind;
     int64_t length;
@@ -120,7 +134,7 @@ typedef struct dbz {
     /* options */
     const char *prefix, *delimiter, *unavailable, *transaction_topic, *heartbeat_prefix, *version, *unwrap_prefix;
     bool schemas, tombstones, extended_headers, unknown, metadata, unwrap, null_as_default, skip_unchanged,
-        schema_changes;
+        schema_changes, schema_comments;
     bool is_cloud;
     int cloud_mode;
     int decimal, time, binary, interval, hstore, bigint_unsigned, deletes;
@@ -161,11 +175,11 @@ typedef struct dbz {
     wb_header base[4];
     size_t nbase;
     char run_id[40];
-    bool is_postgres, extended_keys;
+    bool is_postgres, is_mariadb, extended_keys;
 
     /* the messages of one call */
     wb_out key, old_key, key_schema, old_key_schema, value, value2, extra, extra_key, header_text;
-    wb_out extra_topic, message_topic;
+    wb_out extra_topic, message_topic, schema_key, schema_value;
     wb_out scratch, limbs, changed, element; /* within one value */
     wb_header headers[DBZ_ITEMS][DBZ_HEADERS];
     wb_message items[DBZ_ITEMS];
@@ -183,6 +197,34 @@ bool dbz_field_of(const dbz *d, const wb_column *c, dbz_field *f);
 /* {"type":...}; def: JSON of the default, or empty; more: members of "parameters", or empty; name: the field's, or
  * NULL. */
 void dbz_put_schema(wb_out *o, const dbz_field *f, wb_str def, wb_str more, const wb_str *name);
+/* Parts of it that MySQL's types need, too. digits: of a second; -1: not said. */
+void dbz_decimal_field(const dbz *d, dbz_field *f, int precision, int scale);
+void dbz_fixed_decimal(dbz_field *f, int precision, int scale);
+void dbz_date_field(const dbz *d, dbz_field *f);
+void dbz_time_field(const dbz *d, dbz_field *f, int digits);
+void dbz_timestamp_field(const dbz *d, dbz_field *f, int digits);
+void dbz_zoned_field(dbz_field *f, int digits);
+void dbz_bytes_field(const dbz *d, dbz_field *f, dbz_conv conv);
+void dbz_bits_field(dbz_field *f, int32_t length);
+/* debezium_mysql.c */
+typedef struct dbz_my_type { /* "decimal(5,2) unsigned" */
+    char name[24];
+    int args[2], nargs;
+    wb_str list; /* between the parentheses */
+    bool is_unsigned, zerofill;
+} dbz_my_type;
+void dbz_my_type_read(wb_str text, dbz_my_type *t);
+bool dbz_my_says(wb_str s, const char *word);    /* the word is in it, in any case of letters */
+bool dbz_my_next_label(wb_str *list, wb_out *o); /* of 'a','b'; appends it; false: no more */
+void dbz_my_put_type(const dbz_my_type *t, wb_out *o);
+void dbz_my_sizes(const dbz_my_type *t, int *length, int *scale);
+bool dbz_my_field(const dbz *d, const wb_column *c, dbz_field *f);
+void dbz_my_boolean(const wb_column *c, dbz_field *f);
+bool dbz_my_default(const dbz *d, const wb_column *c, const dbz_field *f, wb_out *o, wb_value *v);
+/* A default as text that is no SQL any more; false: none, or computed. */
+bool dbz_my_default_text(const dbz *d, const wb_column *c, wb_out *o);
+bool dbz_put_wkb(wb_out *o, const wb_value *v, bool point);
+bool dbz_put_wide(wb_out *o, const wb_value *v);
 /* debezium_default.c: a default that is a constant, as a value; false: it is none. Text from `o`. */
 static inline wb_str dbz_str(const dbz_plan *p, dbz_span s) { return (wb_str){p->text.p + s.at, s.len}; }
 bool dbz_default_of(const wb_column *c, const dbz_field *f, wb_out *o, wb_value *v);
@@ -214,10 +256,11 @@ void dbz_put_source_schema(const dbz *d, wb_out *o, bool transaction);
 /* debezium_rules.c */
 wb_code dbz_rules_read(dbz *d, wb_error *err) WB_MUST;
 void dbz_rules_free(dbz *d);
-int dbz_rule_for(const dbz *d, const wb_table *t, const wb_column *c, bool source_type); /* -1: none */
+/* The last of those that change values (what: DBZ_RULE_HASH), or one of that kind; -1: none. */
+int dbz_rule_for(const dbz *d, const wb_table *t, const wb_column *c, dbz_rule_kind what);
 wb_code dbz_apply_rule(dbz *d, const dbz_rule *r, const dbz_field *f, const wb_value *v, wb_out *o,
                        wb_error *err) WB_MUST;
-void dbz_source_type_params(const wb_column *c, wb_out *o);
+void dbz_source_type_params(const dbz *d, const wb_column *c, wb_out *o);
 /* debezium_txn.c */
 void dbz_begin(dbz *d);
 void dbz_count(dbz *d, const dbz_plan *p, wb_out *block);
@@ -236,6 +279,10 @@ void dbz_put_source(dbz *d, const wb_txn *txn, const dbz_plan *p, const wb_chang
 wb_code dbz_put_row(dbz *d, const dbz_plan *p, const wb_value *values, wb_out *o, wb_error *err) WB_MUST;
 wb_code dbz_put_sides(dbz *d, const dbz_plan *p, const wb_value *before, const wb_value *after, wb_out *o,
                       wb_error *err) WB_MUST;
+void dbz_put_place(const wb_txn *txn, const wb_change *c, wb_out *o); /* of MySQL: pos, row, thread, query} */
+void dbz_add_base(dbz *d, wb_message *m);                             /* headers of every message */
+/* debezium_schema.c */
+void dbz_schema_change(dbz *d, const wb_txn *txn, const wb_change *c);
 /* debezium_unwrap.c */
 wb_code dbz_unwrap_read(dbz *d, wb_error *err) WB_MUST;
 void dbz_unwrap_schema(const dbz *d, wb_out *o);

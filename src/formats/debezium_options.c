@@ -245,6 +245,12 @@ static const wb_option options[] = {
      "Debezium: provide.transaction.metadata. Begin and end go to PREFIX.transaction.", NULL},
     {"transaction_topic", WB_OPT_STRING, AT(transaction_topic), WB_OPT_ADVANCED, "transaction", 0, 0, NULL,
      "last part of that topic", "Debezium: topic.transaction.", NULL},
+    {"schema_changes", WB_OPT_BOOL, AT(schema_changes), 0, "true", 0, 0, NULL,
+     "MySQL: statements that change tables go to the topic PREFIX",
+     "Debezium: include.schema.changes. PostgreSQL has none, there as here.", NULL},
+    {"schema_comments", WB_OPT_BOOL, AT(schema_comments), WB_OPT_ADVANCED, "false", 0, 0, NULL,
+     "MySQL: comments of columns are in the schemas",
+     "Debezium: include.schema.comments; its connector for MariaDB always does it.", NULL},
     {"heartbeat", WB_OPT_MSEC, AT(heartbeat_ms), 0, "0s", 0, 86400000, NULL,
      "a message to HEARTBEAT_PREFIX.PREFIX so often",
      "Debezium: heartbeat.interval.ms. When the source says how far it is; 0s: never.", "10s"},
@@ -314,9 +320,10 @@ wb_code dbz_open(void *ctx, const char *pipeline, wb_error *err)
     if (!d->prefix || !*d->prefix) d->prefix = pipeline;
     if (!d->source) d->source = "postgres";
     d->is_postgres = strcmp(d->source, "postgres") == 0;
-    if (!d->is_postgres) {
+    bool is_mysql = strcmp(d->source, "mysql") == 0;
+    if (!d->is_postgres && !is_mysql) {
         wb_fail(err, WB_E_UNSUPPORTED, WB_NEVER,
-                "This version makes the format %s of PostgreSQL's changes, not of a source %s.",
+                "This version makes the format %s of changes of PostgreSQL, MySQL and MariaDB, not of a source %s.",
                 d->is_cloud ? "cloudevents" : "debezium", d->source);
         wb_hint(err, "Use the format record, which every source has.");
         return WB_E_UNSUPPORTED;
@@ -344,7 +351,8 @@ void dbz_close(void *ctx)
     wb_out *all[] = {&d->identity,       &d->head,          &d->seq,     &d->stamps, &d->tail,      &d->txid,
                      &d->clock,          &d->open_id,       &d->names,   &d->key,    &d->old_key,   &d->key_schema,
                      &d->old_key_schema, &d->value,         &d->value2,  &d->extra,  &d->extra_key, &d->header_text,
-                     &d->extra_topic,    &d->message_topic, &d->scratch, &d->limbs,  &d->changed,   &d->element};
+                     &d->extra_topic,    &d->message_topic, &d->scratch, &d->limbs,  &d->changed,   &d->element,
+                     &d->schema_key,     &d->schema_value};
     for (size_t i = 0; i < WB_COUNT(all); i++) wb_out_fini(all[i]);
     dbz_plans_free(d);
     dbz_rules_free(d);

@@ -75,15 +75,24 @@ static void plan_column(dbz *d, const wb_table *t, uint32_t i, dbz_plan *p)
         f->conv = DBZ_DROP;
         return;
     }
-    int rule = dbz_rule_for(d, t, c, false);
+    if (dbz_rule_for(d, t, c, DBZ_RULE_BOOLEAN) >= 0) dbz_my_boolean(c, f);
+    int rule = dbz_rule_for(d, t, c, DBZ_RULE_HASH);
     f->rule = (uint8_t)(rule + 1);
     wb_value v;
     wb_error ignored;
     wb_error_reset(&ignored);
     size_t at = o->len;
-    if (dbz_default_of(c, f, &d->element, &v) && dbz_put(d, f, &v, o, &ignored) != WB_OK) o->len = at;
+    bool known = d->is_postgres ? dbz_default_of(c, f, &d->element, &v) : dbz_my_default(d, c, f, &d->element, &v);
+    if (known && dbz_put(d, f, &v, o, &ignored) != WB_OK) o->len = at;
     p->defs[i] = ended(o, at);
-    if (p->defs[i].len == 4 && !o->failed && memcmp(o->p + at, "null", 4) == 0) p->defs[i].len = 0;
+    bool null = p->defs[i].len == 4 && !o->failed && memcmp(o->p + at, "null", 4) == 0;
+    if (null && f->lossy && !f->optional) { /* a zero date */
+        o->len = at;
+        put_zero(f, o);
+        p->defs[i] = ended(o, at);
+    } else if (null) {
+        p->defs[i].len = 0;
+    }
     p->zeros[i] = p->defs[i];
     if (p->zeros[i].len) return;
     at = o->len;
@@ -107,9 +116,9 @@ static void put_field_schema(dbz *d, const wb_table *t, const dbz_plan *p, uint3
         else
             wb_out_z(&more, "\"masked\":\"true\"");
     }
-    if (!key && dbz_rule_for(d, t, c, true) >= 0) {
+    if (!key && dbz_rule_for(d, t, c, DBZ_RULE_SOURCE_TYPE) >= 0) {
         if (more.len) wb_out_byte(&more, ',');
-        dbz_source_type_params(c, &more);
+        dbz_source_type_params(d, c, &more);
     }
     if (more.failed) o->failed = true;
     dbz_put_schema(o, f, def, (wb_str){more.p, more.len}, &c->name);

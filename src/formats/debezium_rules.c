@@ -17,7 +17,7 @@ static wb_code refuse(const char *key, const char *why, wb_error *err)
     wb_hint(
         err,
         "Known are column.mask.with.N.chars, column.truncate.to.N.chars, column.mask.hash.ALGORITHM.with.salt.SALT, "
-        "column.mask.hash.v2.ALGORITHM.with.salt.SALT and column.propagate.source.type.");
+        "column.mask.hash.v2.ALGORITHM.with.salt.SALT, column.propagate.source.type and boolean.selector.");
     return WB_E_CONFIG;
 }
 
@@ -110,6 +110,8 @@ static wb_code read_rule(dbz *d, const char *key, const char *value, wb_error *e
         code = read_hash(d, key, r, err);
     else if (strcmp(key, "column.propagate.source.type") == 0)
         r->kind = DBZ_RULE_SOURCE_TYPE;
+    else if (strcmp(key, "boolean.selector") == 0)
+        r->kind = DBZ_RULE_BOOLEAN;
     else
         code = refuse(key, "there is no such rule", err);
     return code == WB_OK ? read_patterns(key, value, r, err) : code;
@@ -141,7 +143,7 @@ void dbz_rules_free(dbz *d)
 }
 
 /* Where several fit: hash before truncate before mask, as the connector applies them. */
-int dbz_rule_for(const dbz *d, const wb_table *t, const wb_column *c, bool source_type)
+int dbz_rule_for(const dbz *d, const wb_table *t, const wb_column *c, dbz_rule_kind what)
 {
     char name[600];
     int found = -1;
@@ -149,7 +151,8 @@ int dbz_rule_for(const dbz *d, const wb_table *t, const wb_column *c, bool sourc
     if (n < 0 || (size_t)n >= sizeof name) return -1;
     for (size_t i = 0; i < d->nrules; i++) {
         const dbz_rule *r = &d->rules[i];
-        if ((r->kind == DBZ_RULE_SOURCE_TYPE) != source_type || regexec(r->patterns, name, 0, NULL, 0) != 0) continue;
+        bool meant = what == DBZ_RULE_HASH ? r->kind <= DBZ_RULE_HASH : r->kind == what;
+        if (!meant || regexec(r->patterns, name, 0, NULL, 0) != 0) continue;
         if (found < 0 || r->kind > d->rules[found].kind) found = (int)i;
     }
     return found;
@@ -197,7 +200,21 @@ wb_code dbz_apply_rule(dbz *d, const dbz_rule *r, const dbz_field *f, const wb_v
 
 /* ---------------------------------------------------------------- column.propagate.source.type */
 
-void dbz_source_type_params(const wb_column *c, wb_out *o)
+static void my_source_type(const wb_column *c, wb_out *o)
+{
+    dbz_my_type t;
+    int length, scale;
+    dbz_my_type_read(c->type, &t);
+    dbz_my_sizes(&t, &length, &scale);
+    wb_out_z(o, "\"__debezium.source.column.type\":");
+    dbz_my_put_type(&t, o);
+    if (length >= 0) wb_out_printf(o, ",\"__debezium.source.column.length\":\"%d\"", length);
+    if (scale >= 0) wb_out_printf(o, ",\"__debezium.source.column.scale\":\"%d\"", scale);
+    wb_out_z(o, ",\"__debezium.source.column.name\":");
+    wb_json_string(o, c->source_name);
+}
+
+void dbz_source_type_params(const dbz *d, const wb_column *c, wb_out *o)
 {
     static const struct {
         uint32_t oid;
@@ -209,6 +226,10 @@ void dbz_source_type_params(const wb_column *c, wb_out *o)
                  {1082, "DATE", 13, 0},       {1114, "TIMESTAMP", 29, 6},   {1184, "TIMESTAMPTZ", 35, 6},
                  {1700, "NUMERIC", 0, 0},     {2950, "UUID", INT32_MAX, 0}, {3802, "JSONB", INT32_MAX, 0},
                  {114, "JSON", INT32_MAX, 0}, {17, "BYTEA", INT32_MAX, 0}};
+    if (!d->is_postgres) {
+        my_source_type(c, o);
+        return;
+    }
     const char *name = NULL;
     int length = INT32_MAX, scale = 0;
     for (size_t i = 0; i < WB_COUNT(types); i++) {

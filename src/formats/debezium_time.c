@@ -63,7 +63,7 @@ static bool clock_of(cursor *c, int64_t *us)
 static bool date_of(cursor *c, int64_t *year, int64_t *m, int64_t *d)
 {
     return number(c, year) && is(c, '-') && number(c, m) && is(c, '-') && number(c, d) && *m >= 1 && *m <= 12 &&
-           *d <= 31;
+           *d >= 1 && *d <= 31;
 }
 
 static bool infinite(const cursor *c, int64_t *out)

@@ -37,6 +37,15 @@ static void simple(dbz_field *f, dbz_conv conv, const char *type, const char *na
 /* ---------------------------------------------------------------- numbers */
 
 /* precision 0: any. */
+void dbz_fixed_decimal(dbz_field *f, int precision, int scale)
+{
+    simple(f, DBZ_UNSCALED, "bytes", "org.apache.kafka.connect.data.Decimal");
+    int n = snprintf(f->params, sizeof f->params, "\"scale\":\"%d\"", scale);
+    if (precision)
+        snprintf(f->params + n, sizeof f->params - (size_t)n, ",\"connect.decimal.precision\":\"%d\"", precision);
+    f->scale = (int16_t)scale;
+}
+
 static void decimal(const dbz *d, dbz_field *f, int precision, int scale, bool any)
 {
     if (d->decimal == DBZ_DOUBLE) {
@@ -48,13 +57,12 @@ static void decimal(const dbz *d, dbz_field *f, int precision, int scale, bool a
         f->inner = scaled_fields;
         f->doc = "Variable scaled decimal";
     } else {
-        simple(f, DBZ_UNSCALED, "bytes", "org.apache.kafka.connect.data.Decimal");
-        int n = snprintf(f->params, sizeof f->params, "\"scale\":\"%d\"", scale);
-        if (precision)
-            snprintf(f->params + n, sizeof f->params - (size_t)n, ",\"connect.decimal.precision\":\"%d\"", precision);
+        dbz_fixed_decimal(f, precision, scale);
     }
     f->scale = (int16_t)scale;
 }
+
+void dbz_decimal_field(const dbz *d, dbz_field *f, int precision, int scale) { decimal(d, f, precision, scale, false); }
 
 static void pg_numeric(const dbz *d, dbz_field *f, int32_t mod)
 {
@@ -64,7 +72,7 @@ static void pg_numeric(const dbz *d, dbz_field *f, int32_t mod)
 
 /* ---------------------------------------------------------------- times; digits: of a second, -1 not said */
 
-static void date(const dbz *d, dbz_field *f)
+void dbz_date_field(const dbz *d, dbz_field *f)
 {
     if (d->time == DBZ_ISO)
         simple(f, DBZ_DATE_ISO, "string", "io.debezium.time.IsoDate");
@@ -73,7 +81,7 @@ static void date(const dbz *d, dbz_field *f)
                d->time == DBZ_CONNECT ? "org.apache.kafka.connect.data.Date" : "io.debezium.time.Date");
 }
 
-static void time_of_day(const dbz *d, dbz_field *f, int digits)
+void dbz_time_field(const dbz *d, dbz_field *f, int digits)
 {
     bool coarse = digits >= 0 && digits <= 3 && d->time == DBZ_ADAPTIVE;
     f->scale = 1;
@@ -90,7 +98,7 @@ static void time_of_day(const dbz *d, dbz_field *f, int digits)
     }
 }
 
-static void timestamp(const dbz *d, dbz_field *f, int digits)
+void dbz_timestamp_field(const dbz *d, dbz_field *f, int digits)
 {
     bool coarse = digits >= 0 && digits <= 3 && (d->time == DBZ_ADAPTIVE || d->time == DBZ_ADAPTIVE_MICROS);
     f->scale = 1;
@@ -109,7 +117,7 @@ static void timestamp(const dbz *d, dbz_field *f, int digits)
     }
 }
 
-static void zoned(dbz_field *f, int digits)
+void dbz_zoned_field(dbz_field *f, int digits)
 {
     simple(f, DBZ_ZONED, "string", "io.debezium.time.ZonedTimestamp");
     f->digits = (int16_t)(digits < 0 ? 6 : digits);
@@ -117,12 +125,12 @@ static void zoned(dbz_field *f, int digits)
 
 /* ---------------------------------------------------------------- bytes and bits */
 
-static void bytes(const dbz *d, dbz_field *f, dbz_conv conv)
+void dbz_bytes_field(const dbz *d, dbz_field *f, dbz_conv conv)
 {
     simple(f, conv, d->binary == DBZ_BASE64_BYTES ? "bytes" : "string", NULL);
 }
 
-static void bits(dbz_field *f, int32_t length)
+void dbz_bits_field(dbz_field *f, int32_t length)
 {
     if (length == 1) {
         simple(f, DBZ_BIT, "boolean", NULL);
@@ -195,10 +203,10 @@ static wb_kind element_kind(uint32_t oid)
 static bool pg_times(const dbz *d, uint32_t oid, int32_t mod, dbz_field *f)
 {
     switch (oid) {
-    case 1082: date(d, f); return true;
-    case 1083: time_of_day(d, f, mod); return true;
-    case 1114: timestamp(d, f, mod); return true;
-    case 1184: zoned(f, mod); return true;
+    case 1082: dbz_date_field(d, f); return true;
+    case 1083: dbz_time_field(d, f, mod); return true;
+    case 1114: dbz_timestamp_field(d, f, mod); return true;
+    case 1184: dbz_zoned_field(f, mod); return true;
     case 1266: simple(f, DBZ_ZONED_TIME, "string", "io.debezium.time.ZonedTime"); return true;
     case 1186:
         if (d->interval)
@@ -240,9 +248,9 @@ static bool pg_scalar(const dbz *d, uint32_t oid, int32_t mod, dbz_field *f)
         decimal(d, f, 0, (int)d->money_digits, false);
         f->money = true;
         return true;
-    case 17: bytes(d, f, DBZ_BYTES); return true;
-    case 1560: bits(f, mod > 0 ? mod : 1); return true;
-    case 1562: bits(f, mod > 0 ? mod : 0); return true;
+    case 17: dbz_bytes_field(d, f, DBZ_BYTES); return true;
+    case 1560: dbz_bits_field(f, mod > 0 ? mod : 1); return true;
+    case 1562: dbz_bits_field(f, mod > 0 ? mod : 0); return true;
     case 142: simple(f, DBZ_QUOTED, "string", "io.debezium.data.Xml"); return true;
     case 114:
     case 3802: simple(f, DBZ_QUOTED, "string", "io.debezium.data.Json"); return true;
@@ -323,7 +331,7 @@ static bool pg_field(const dbz *d, const wb_column *c, dbz_field *f)
         return true;
     }
     if (!d->unknown) return false;
-    bytes(d, f, DBZ_TEXT_BYTES);
+    dbz_bytes_field(d, f, DBZ_TEXT_BYTES);
     return true;
 }
 
@@ -337,11 +345,11 @@ static bool field_of_kind(const dbz *d, const wb_column *c, dbz_field *f)
     case WB_UINT: simple(f, d->bigint_unsigned ? DBZ_UNSCALED : DBZ_LONG_WRAP, "int64", NULL); return true;
     case WB_FLOAT: simple(f, DBZ_PLAIN, "double", NULL); return true;
     case WB_DECIMAL: decimal(d, f, 0, 0, true); return true;
-    case WB_BYTES: bytes(d, f, DBZ_BYTES); return true;
-    case WB_DATE: date(d, f); return true;
-    case WB_TIME: time_of_day(d, f, -1); return true;
-    case WB_TIMESTAMP: timestamp(d, f, -1); return true;
-    case WB_TIMESTAMPTZ: zoned(f, -1); return true;
+    case WB_BYTES: dbz_bytes_field(d, f, DBZ_BYTES); return true;
+    case WB_DATE: dbz_date_field(d, f); return true;
+    case WB_TIME: dbz_time_field(d, f, -1); return true;
+    case WB_TIMESTAMP: dbz_timestamp_field(d, f, -1); return true;
+    case WB_TIMESTAMPTZ: dbz_zoned_field(f, -1); return true;
     case WB_UUID: simple(f, DBZ_QUOTED, "string", "io.debezium.data.Uuid"); return true;
     case WB_JSON: simple(f, DBZ_QUOTED, "string", "io.debezium.data.Json"); return true;
     default: simple(f, DBZ_QUOTED, "string", NULL); return true;
@@ -353,10 +361,32 @@ bool dbz_field_of(const dbz *d, const wb_column *c, dbz_field *f)
     *f = (dbz_field){.optional = !(c->flags & WB_COL_NOT_NULL)};
     bool pg = strcmp(d->source, "postgres") == 0 && c->type_id && !(c->flags & WB_COL_ADDED);
     if (c->flags & WB_COL_KEY) f->optional = false;
-    return pg ? pg_field(d, c, f) : field_of_kind(d, c, f);
+    if (d->schema_comments || d->is_mariadb) f->comment = c->comment;
+    bool my = strcmp(d->source, "mysql") == 0 && c->type_id && !(c->flags & WB_COL_ADDED);
+    return pg ? pg_field(d, c, f) : my ? dbz_my_field(d, c, f) : field_of_kind(d, c, f);
 }
 
 /* ---------------------------------------------------------------- schemas */
+
+/* A comma within a label of MySQL's has a backslash before it. */
+static void put_quoted_labels(wb_out *o, wb_str list)
+{
+    wb_out one = {0};
+    wb_out_z(o, "\"allowed\":\"");
+    for (bool first = true; dbz_my_next_label(&list, &one); first = false) {
+        if (!first) wb_out_byte(o, ',');
+        for (size_t i = 0, from = 0; i <= one.len; i++) {
+            if (i < one.len && one.p[i] != ',') continue;
+            wb_json_escape(o, one.p + from, i - from);
+            if (i < one.len) wb_out_z(o, "\\\\,");
+            from = i + 1;
+        }
+        wb_out_reset(&one);
+    }
+    if (one.failed) o->failed = true;
+    wb_out_fini(&one);
+    wb_out_byte(o, '"');
+}
 
 static void put_labels(wb_out *o, wb_str labels)
 {
@@ -375,6 +405,9 @@ static void put_semantic(wb_out *o, const dbz_field *f)
 {
     if (f->name) wb_out_printf(o, ",\"name\":\"%s\",\"version\":%u", f->name, (unsigned)f->version);
     if (f->doc) wb_out_printf(o, ",\"doc\":\"%s\"", f->doc);
+    if (f->doc || !f->comment.len) return;
+    wb_out_z(o, ",\"doc\":");
+    wb_json_string(o, f->comment);
 }
 
 static void put_params(wb_out *o, const dbz_field *f, wb_str more)
@@ -382,7 +415,9 @@ static void put_params(wb_out *o, const dbz_field *f, wb_str more)
     bool own = f->labels.len || f->params[0];
     if (!own && !more.len) return;
     wb_out_z(o, ",\"parameters\":{");
-    if (f->labels.len)
+    if (f->quoted_labels)
+        put_quoted_labels(o, f->labels);
+    else if (f->labels.len)
         put_labels(o, f->labels);
     else
         wb_out_z(o, f->params);

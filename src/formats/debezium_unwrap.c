@@ -11,7 +11,8 @@ static const struct {
     {"table", "string"},   {"schema", "string"},      {"db", "string"},          {"lsn", "int64"},
     {"txId", "int64"},     {"name", "string"},        {"snapshot", "string"},    {"connector", "string"},
     {"version", "string"}, {"source.ts_ms", "int64"}, {"source.ts_us", "int64"}, {"source.ts_ns", "int64"},
-    {"file", "string"},    {"pos", "int64"},          {"gtid", "string"},
+    {"file", "string"},    {"pos", "int64"},          {"gtid", "string"},        {"server_id", "int64"},
+    {"row", "int32"},      {"thread", "int64"},       {"query", "string"},
 };
 
 /* source.lsn is lsn; but source.ts_ms is not ts_ms. */
@@ -31,6 +32,25 @@ const char *dbz_member_type(const char *name)
 
 static void put_string(wb_out *o, wb_str s) { wb_json_string(o, s); }
 
+/* What MySQL says of the event that the row came in. */
+static bool put_event_member(const char *name, const wb_txn *txn, const wb_change *c, wb_out *o)
+{
+    const wb_event *e = c->op <= WB_DELETE ? c->event : NULL;
+    if (strcmp(name, "row") == 0) {
+        wb_out_u64(o, e ? c->ordinal - e->first : 0);
+    } else if (strcmp(name, "thread") == 0) {
+        if (e && txn->thread)
+            wb_out_u64(o, txn->thread);
+        else
+            wb_out_z(o, "null");
+    } else if (strcmp(name, "query") == 0) {
+        wb_json_string_or_null(o, e ? e->query : (wb_str){NULL, 0});
+    } else {
+        return false;
+    }
+    return true;
+}
+
 bool dbz_put_member(dbz *d, const char *name, const dbz_plan *p, const wb_txn *txn, const wb_change *c, char op,
                     wb_out *o)
 {
@@ -49,8 +69,10 @@ bool dbz_put_member(dbz *d, const char *name, const dbz_plan *p, const wb_txn *t
         put_string(o, dbz_str(p, p->schema_name));
     } else if (strcmp(name, "db") == 0) {
         put_string(o, dbz_str(p, p->database));
-    } else if (strcmp(name, "lsn") == 0 || strcmp(name, "pos") == 0) {
+    } else if (strcmp(name, "lsn") == 0) {
         wb_out_u64(o, c->place);
+    } else if (strcmp(name, "pos") == 0) {
+        wb_out_u64(o, c->op <= WB_DELETE && c->event ? c->event->start : c->place);
     } else if (strcmp(name, "txId") == 0) {
         wb_out_str(o, txn->id.len ? txn->id : WB_STR("null"));
     } else if (strcmp(name, "name") == 0) {
@@ -65,8 +87,10 @@ bool dbz_put_member(dbz *d, const char *name, const dbz_plan *p, const wb_txn *t
         put_string(o, txn->log);
     } else if (strcmp(name, "gtid") == 0) {
         wb_json_string_or_null(o, txn->global_id);
+    } else if (strcmp(name, "server_id") == 0) {
+        wb_out_u64(o, txn->server_id);
     } else {
-        return false;
+        return put_event_member(name, txn, c, o);
     }
     return true;
 }
@@ -79,7 +103,7 @@ static wb_code check(const wb_list *list, const char *option, wb_error *err)
                 list->items[i]);
         wb_hint(err,
                 "Fields are op, ts_ms, table, schema, db, lsn, txId, snapshot, name, connector, version, source.ts_ms, "
-                "file, pos and gtid.");
+                "file, pos, gtid, server_id, row, thread and query.");
         return WB_E_CONFIG;
     }
     return WB_OK;

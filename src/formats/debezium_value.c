@@ -3,6 +3,8 @@
 
 #include <math.h>
 
+#include "base/calendar.h"
+
 static wb_code refuse(const wb_value *v, const char *what, wb_error *err)
 {
     bool text = v->flags & WB_V_TEXT;
@@ -74,7 +76,7 @@ static wb_code put_bytes(dbz *d, const wb_value *v, wb_out *o, wb_error *err)
 }
 
 /* Bits, least significant byte first, without the zero bytes at its end. */
-static wb_code put_bits(dbz *d, const wb_value *v, wb_out *o, wb_error *err)
+static wb_code put_bits(dbz *d, const dbz_field *f, const wb_value *v, wb_out *o, wb_error *err)
 {
     wb_out_reset(&d->scratch);
     size_t n = ((size_t)v->len + 7) / 8;
@@ -97,7 +99,15 @@ static wb_code put_bits(dbz *d, const wb_value *v, wb_out *o, wb_error *err)
         for (size_t i = 0; q && i < 8; i++) q[i] = (char)(v->as.u >> 8 * i);
     }
     if (!q) return refuse(v, "bits", err);
-    while (n && !q[n - 1]) n--;
+    if (f->width) { /* MySQL: as many bytes as the column has */
+        char *whole = n < (size_t)f->width ? wb_out_room(&d->scratch, (size_t)f->width) : q;
+        if (!whole) return refuse(v, "bits", err);
+        if (n < (size_t)f->width) memset(whole + n, 0, (size_t)f->width - n);
+        q = whole;
+        n = (size_t)f->width;
+    } else {
+        while (n && !q[n - 1]) n--;
+    }
     wb_out_byte(o, '"');
     wb_json_base64(o, q, n);
     wb_out_byte(o, '"');
@@ -230,6 +240,15 @@ static wb_code put_time(dbz *d, const dbz_field *f, const wb_value *v, wb_out *o
 {
     int64_t n;
     WB_UNUSED(d);
+    bool clock = f->conv == DBZ_TIME || f->conv == DBZ_TIME_ISO;
+    if (WB_UNLIKELY(f->lossy && v->kind == WB_OTHER) &&
+        !(f->conv == DBZ_TIME && f->scale > 0)) {                 /* no date, or no time of a day */
+        bool fits = clock && dbz_micros(v, &n) && n == WB_DAY_US; /* 24:00:00 does */
+        if (!fits) {
+            put_null(o);
+            return WB_OK;
+        }
+    }
     switch (f->conv) {
     case DBZ_DATE:
         if (!dbz_days(v, &n)) return refuse(v, "a date", err);
@@ -316,7 +335,13 @@ wb_code dbz_put(dbz *d, const dbz_field *f, const wb_value *v, wb_out *o, wb_err
     case DBZ_BIT:
         wb_out_z(o, (v->flags & WB_V_TEXT ? v->len && v->as.ptr[v->len - 1] == '1' : v->as.u != 0) ? "true" : "false");
         return WB_OK;
-    case DBZ_BITS: return put_bits(d, v, o, err);
+    case DBZ_FLOAT_WIDE: return dbz_put_wide(o, v) ? WB_OK : refuse(v, "a number", err);
+    case DBZ_TRUTH: wb_out_z(o, v->as.i > 0 ? "true" : "false"); return WB_OK;
+    case DBZ_WKB_POINT:
+    case DBZ_WKB:
+        if (!dbz_put_wkb(o, v, f->conv == DBZ_WKB_POINT)) return refuse(v, "a geometry", err);
+        return WB_OK;
+    case DBZ_BITS: return put_bits(d, f, v, o, err);
     case DBZ_LONG_WRAP: {
         uint64_t u = v->as.u;
         if (v->flags & WB_V_TEXT) {

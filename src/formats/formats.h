@@ -8,8 +8,8 @@ extern const wb_format wb_format_record; /* record.c: one JSON object a change, 
 extern const wb_format wb_format_row;    /* row.c: the columns alone */
 extern const wb_format wb_format_sql;    /* sql.c: statements, for walbrook decode */
 extern const wb_format wb_format_debezium, wb_format_cloudevents; /* debezium_options.c */
-extern const wb_format wb_format_maxwell; /* maxwell.c */
-extern const wb_format wb_format_pretty; /* pretty.c: for eyes on a terminal */
+extern const wb_format wb_format_maxwell;                         /* maxwell.c */
+extern const wb_format wb_format_pretty;                          /* pretty.c: for eyes on a terminal */
 
 extern const wb_choice wb_binary_choices[]; /* base64 0, hex 1 */
 extern const wb_choice wb_absent_choices[]; /* omit 0, null 1  */

@@ -378,7 +378,7 @@ static void test_other_sources_are_refused(void **state)
 {
     WB_UNUSED(state);
     rig *r = open_rig(&wb_format_debezium, NULL);
-    r->format->about(r->d, "mysql");
+    r->format->about(r->d, "mongodb");
     assert_int_equal(r->format->open(r->d, "shop", &r->err), WB_E_UNSUPPORTED);
     close_rig(r);
 }

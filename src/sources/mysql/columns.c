@@ -9,7 +9,7 @@ static wb_str copy(wb_arena *a, const char *z) { return z ? wb_str_of(wb_arena_s
 
 /* ---------------------------------------------------------------- rows of information_schema */
 
-enum { NAME, TYPE, CHARSET, NULLABLE, EXTRA, EXPRESSION, DEFAULT, SRID = MY_COLUMN_SRID };
+enum { NAME, TYPE, CHARSET, NULLABLE, EXTRA, EXPRESSION, DEFAULT, COMMENT, SRID = MY_COLUMN_SRID };
 
 /* MySQL marks expressions (DEFAULT_GENERATED); MariaDB writes literals as SQL does, and NULL as a word. */
 static void take_default(const my_link *l, MYSQL_ROW row, wb_arena *a, my_schema_col *c)
@@ -26,6 +26,8 @@ void my_column_of_row(const my_link *l, my_schema_col *c, MYSQL_ROW row, wb_aren
     c->name = copy(a, row[NAME]);
     c->type = copy(a, row[TYPE]);
     c->charset = copy(a, row[CHARSET]);
+    c->comment = copy(a, row[COMMENT]);
+    c->extra = copy(a, extra);
     if (row[SRID]) c->srid = (uint32_t)strtoul(row[SRID], NULL, 10);
     if (row[NULLABLE] && strcmp(row[NULLABLE], "NO") == 0) c->flags |= WB_COL_NOT_NULL;
     if ((row[EXPRESSION] && row[EXPRESSION][0]) || made) c->flags |= WB_COL_GENERATED;

@@ -148,6 +148,8 @@ static void keep_shape(wb_arena *a, const my_schema *from, my_schema *to)
         cols[i].type = keep(a, from->cols[i].type);
         cols[i].charset = keep(a, from->cols[i].charset);
         if (cols[i].default_sql.ptr) cols[i].default_sql = keep(a, from->cols[i].default_sql);
+        cols[i].comment = keep(a, from->cols[i].comment);
+        cols[i].extra = keep(a, from->cols[i].extra);
         cols[i].missing = keep(a, from->cols[i].missing);
     }
     if (from->nkey) memcpy(key, from->key, from->nkey * sizeof *key);
@@ -284,7 +286,7 @@ void my_history_forget(my_history *h, wb_pos settled, void (*gone)(void *arg, ui
 
 /* ---------------------------------------------------------------- for the state */
 
-enum { FORM = 2 };
+enum { FORM = 3 };
 
 static const version *by_seq(const my_history *h, uint64_t seq)
 {
@@ -308,6 +310,8 @@ static void put_col(wb_out *o, const my_schema_col *c)
     wb_out_byte(o, (char)c->flags);
     wb_out_byte(o, c->default_sql.ptr != NULL);
     wb_out_lstr(o, c->default_sql);
+    wb_out_lstr(o, c->comment);
+    wb_out_lstr(o, c->extra);
     wb_out_byte(o, (char)c->missing_kind);
     wb_out_lstr(o, c->missing);
 }
@@ -341,6 +345,8 @@ static void get_col(wb_rd *r, wb_arena *a, my_schema_col *c)
     bool has_default = wb_rd_u8(r) != 0;
     c->default_sql = get_str(r, a);
     if (!has_default) c->default_sql = (wb_str){NULL, 0};
+    c->comment = get_str(r, a);
+    c->extra = get_str(r, a);
     c->missing_kind = wb_rd_u8(r);
     c->missing = get_str(r, a);
     if (c->missing_kind >= WB_KINDS) r->failed = true;

@@ -156,8 +156,9 @@ my_table *my_catalog_find(const my_catalog *c, uint64_t id);
 wb_code my_shape_load(my_link *l, wb_str schema, wb_str name, wb_arena *a, my_schema *out, wb_error *err) WB_MUST;
 /* Rows of information_schema.COLUMNS: these fields, then SRS_ID. */
 #define MY_COLUMN_FIELDS                                                                                               \
-    "COLUMN_NAME, COLUMN_TYPE, CHARACTER_SET_NAME, IS_NULLABLE, EXTRA, GENERATION_EXPRESSION, COLUMN_DEFAULT"
-enum { MY_COLUMN_SRID = 7 };
+    "COLUMN_NAME, COLUMN_TYPE, CHARACTER_SET_NAME, IS_NULLABLE, EXTRA, GENERATION_EXPRESSION, COLUMN_DEFAULT,"         \
+    " COLUMN_COMMENT"
+enum { MY_COLUMN_SRID = 8 };
 void my_column_of_row(const my_link *l, my_schema_col *c, MYSQL_ROW row, wb_arena *a);
 /* catalog_all.c: of many tables, with a few statements; `out` has one for each, in their order. Who must not see them
  * as they were before a statement that the log has already touches them first. */

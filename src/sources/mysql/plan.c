@@ -239,7 +239,7 @@ static wb_code make_col(maker *k, uint32_t i, wb_error *err)
     to->flags =
         (uint8_t)((s ? s->flags : 0) | (c->not_null ? WB_COL_NOT_NULL : 0) | (c->visible ? 0 : MY_COL_INVISIBLE));
     to->flags &= (uint8_t)~WB_COL_KEY;
-    if (s) my_schema_missing(s, to);
+    if (s) my_schema_describe(s, to);
     if (s && s->type.len) {
         to->type = s->type;
         return WB_OK;

@@ -46,8 +46,12 @@ bool my_schema_fits(const my_schema *s, const my_map *m, char *why, size_t cap)
 
 /* ---------------------------------------------------------------- a table */
 
-void my_schema_missing(const my_schema_col *from, wb_column *to)
+void my_schema_describe(const my_schema_col *from, wb_column *to)
 {
+    to->default_sql = from->default_sql;
+    to->charset = from->charset;
+    to->comment = from->comment;
+    to->extra = from->extra;
     to->flags &= (uint8_t)~MY_COL_COMPUTED;
     if (from->missing_kind == WB_ABSENT) return;
     to->flags |= WB_COL_DEFAULT_KNOWN;
@@ -73,7 +77,7 @@ wb_table *my_table_of_schema(const my_schema *s, my_flavor flavor, wb_error *err
                               .id = from->id,
                               .kind = (uint8_t)my_type_kind(&t),
                               .flags = from->flags};
-        my_schema_missing(from, &cols[i]);
+        my_schema_describe(from, &cols[i]);
     }
     for (uint32_t k = 0; cols && k < s->nkey; k++) cols[s->key[k]].flags |= WB_COL_KEY;
     wb_table proto = {.id = s->id,

@@ -43,10 +43,12 @@ typedef struct my_schema_col {
     uint8_t flags;        /* WB_COL_NOT_NULL, WB_COL_GENERATED, MY_COL_INVISIBLE                                     */
     wb_str default_sql;   /* COLUMN_DEFAULT; ptr NULL: none                                                   */
     uint8_t missing_kind; /* what rows have that are older than the column: wb_kind; WB_ABSENT: not known     */
+    wb_str comment;       /* COLUMN_COMMENT                                                                   */
+    wb_str extra;         /* EXTRA: "auto_increment"                                                          */
     wb_str missing;       /* its text, unless it is NULL                                                      */
 } my_schema_col;
-/* What a wb_column says of it: WB_COL_DEFAULT_KNOWN and `missing`. */
-void my_schema_missing(const my_schema_col *from, wb_column *to);
+/* What only it knows of a column: its default and what older rows have, charset, comment, EXTRA. */
+void my_schema_describe(const my_schema_col *from, wb_column *to);
 
 typedef enum my_engine {
     MY_ENGINE_UNKNOWN,
