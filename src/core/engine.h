@@ -154,6 +154,7 @@ struct wb_pipeline {
     bool stop, stop_now, reload, watch_quit;
     pthread_cond_t watch_cond;
     atomic_bool source_ended;
+    unsigned ends; /* how often it became so */
     bool source_failed, source_open;
     wb_error source_error;
     wb_kept settled;     /* every checkpoint, durably */

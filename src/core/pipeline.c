@@ -180,6 +180,21 @@ static bool all_idle(wb_pipeline *p)
     return true;
 }
 
+/* The source is at its end, and every target has all of it. A target that returns makes the source go back: between
+ * that and the first thing that it gets it is idle, too, so the end must be the same one before and after the look. */
+static bool all_is_done(wb_pipeline *p)
+{
+    pthread_mutex_lock(&p->mutex);
+    unsigned end = p->ends;
+    bool ended = p->source_ended;
+    pthread_mutex_unlock(&p->mutex);
+    if (!ended || !all_idle(p)) return false;
+    pthread_mutex_lock(&p->mutex);
+    ended = p->source_ended && p->ends == end;
+    pthread_mutex_unlock(&p->mutex);
+    return ended;
+}
+
 static void nap(wb_pipeline *p, int64_t us)
 {
     struct timespec until;
@@ -197,7 +212,7 @@ static ending look_around(wb_pipeline *p, bool *ready, const wb_run_options *o)
 {
     ending e = GO_ON;
     pthread_mutex_lock(&p->mutex);
-    bool reload = p->reload, open = p->source_open, ended = p->source_ended;
+    bool reload = p->reload, open = p->source_open;
     p->reload = false;
     if (p->stop || p->stop_now) e = ASKED;
     if (p->source_failed) e = SOURCE_FAILED;
@@ -217,7 +232,7 @@ static ending look_around(wb_pipeline *p, bool *ready, const wb_run_options *o)
         if (o && o->ready) o->ready(o->arg);
     }
     if (e == GO_ON) e = targets_ending(p);
-    if (e == GO_ON && ended && all_idle(p)) e = ENDED;
+    if (e == GO_ON && all_is_done(p)) e = ENDED;
     return e;
 }
 

@@ -220,6 +220,7 @@ static void say_ended(wb_pipeline *p, bool ended)
 {
     pthread_mutex_lock(&p->mutex);
     p->source_ended = ended;
+    p->ends += ended;
     pthread_cond_broadcast(&p->cond);
     pthread_mutex_unlock(&p->mutex);
 }
