@@ -325,12 +325,29 @@ static wb_code deliver_to(wb_pipeline *p, wb_lane *l, wb_batch *b, const plan *x
     return issue(p, l, b, from, b->nchanges, x->stand, x->ends, x->commit_us, flags, err);
 }
 
+/* A turn that is open will not end, and nothing of it is answered before the target hears that. */
+static wb_code give_up_turn(wb_pipeline *p, wb_lane *l, wb_batch *b, wb_error *err)
+{
+    wb_kept last = {0};
+    pthread_mutex_lock(&l->mutex);
+    bool kept = wb_keep(&last, wb_kept_stand(&l->known.last));
+    pthread_mutex_unlock(&l->mutex);
+    wb_code rc = kept ? issue(p, l, b, 0, 0, wb_kept_stand(&last), true, 0, 0, err)
+                      : wb_fail(err, WB_E_NOMEM, WB_RECONNECT, "out of memory");
+    wb_kept_fini(&last);
+    return rc;
+}
+
 /* A snapshot begins for these targets: they answer what they have first, then state.db says that they start over. */
-static wb_code begin_reset(wb_pipeline *p, uint64_t mask, wb_error *err)
+static wb_code begin_reset(wb_pipeline *p, wb_batch *b, wb_error *err)
 {
     for (size_t i = 0; i < p->nlanes; i++) {
         wb_lane *l = &p->lanes[i];
-        if (!(mask & l->bit) || l->state != WB_LANE_RUNNING) continue;
+        if (!(b->targets & l->bit) || l->state != WB_LANE_RUNNING) continue;
+        if (l->abandon) {
+            wb_code code = give_up_turn(p, l, b, err);
+            if (code != WB_OK) return code;
+        }
         while (!wb_lane_idle(l) && l->state == WB_LANE_RUNNING && !l->broken) {
             if (wb_host_stopping(&p->host)) return WB_E_STOPPED;
             wb_sleep_us(1000);
@@ -346,7 +363,7 @@ wb_code wb_deliver_put(wb_pipeline *p, wb_batch *b, wb_error *err)
     wb_code rc = wb_batch_failed(b) ? wb_fail(err, WB_E_NOMEM, WB_RECONNECT, "out of memory for a batch") : WB_OK;
     if (rc == WB_OK) rc = select_changes(p, b, err);
     if (rc == WB_OK && p->config->ntransforms) rc = transform(p, b, err);
-    if (rc == WB_OK && (b->flags & WB_BATCH_RESET)) rc = begin_reset(p, b->targets, err);
+    if (rc == WB_OK && (b->flags & WB_BATCH_RESET)) rc = begin_reset(p, b, err);
     if (rc == WB_OK) wb_batch_weigh(b);
     plan plans[64];
     uint64_t running = 0;

@@ -189,6 +189,26 @@ static void test_together(void **state)
     expect_lines(TRANSACTIONS + 50);
 }
 
+/* The connection breaks in the midst of a copy of one piece, which begins again from nothing: what the target had of
+ * the one before is given up, and nothing waits for an answer to it. */
+static void test_copies_that_break(void **state)
+{
+    WB_UNUSED(state);
+    static const subject subjects[] = {
+        {"file", "{type: file, path: out.jsonl, format: row}", expect_lines},
+        {"mirror", "{type: sqlite, path: out.db}", expect_mirror},
+        {"log", "{type: sqlite, path: out.db, mode: log}", expect_log},
+    };
+    wb_error err = {0};
+    for (size_t i = 0; i < WB_COUNT(subjects); i++)
+        for (uint64_t seed = 1; seed <= 8; seed++) {
+            clean();
+            the_script = (script){.seed = seed, .transactions = 20, .snapshot_rows = SNAPSHOT, .break_one_in = 4};
+            assert_int_equal(run(subjects[i].target, false, &err), WB_OK);
+            subjects[i].expect(20);
+        }
+}
+
 static int setup(void **state)
 {
     WB_UNUSED(state);
@@ -212,6 +232,7 @@ int main(void)
         cmocka_unit_test(test_sqlite_mirror),
         cmocka_unit_test(test_sqlite_log),
         cmocka_unit_test(test_together),
+        cmocka_unit_test(test_copies_that_break),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

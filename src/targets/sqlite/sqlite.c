@@ -375,7 +375,7 @@ static wb_code apply_view(sq_target *s, const wb_view *v, wb_ticket t, wb_error 
 static bool is_empty(const wb_view *v)
 {
     size_t i = 0;
-    return !(v->flags & (WB_BATCH_RESET | WB_VIEW_ABANDON)) && !wb_view_next(v, &i);
+    return !(v->flags & WB_BATCH_RESET) && !wb_view_next(v, &i);
 }
 
 static wb_code take_stand(sq_target *s, const wb_view *v, wb_error *err)
