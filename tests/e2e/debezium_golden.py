@@ -321,16 +321,27 @@ def fits(pattern, case):
     return pattern == "*" or bool(re.fullmatch(pattern, case))
 
 
+def listed(server, case):
+    """The differences that may stay, and the name by which they know the case."""
+    return (DIFFERENCES, case) if server == "postgres" else (DIFFERENCES_MYSQL, f"{server}/{case}")
+
+
+def known_as(server, case, message, path, x, y):
+    """The name of the listed difference that this is; None: it is none."""
+    known, name = listed(server, case)
+    return next((n for n, (where, places, is_it) in known.items()
+                 if fits(where, name) and re.fullmatch(places, path) and is_it(x, y, message)), None)
+
+
 def differences(server, case, golden, ours):
     """Lines about what is different and not known, and about what is known and not different any more."""
-    known, name = (DIFFERENCES, case) if server == "postgres" else (DIFFERENCES_MYSQL, f"{server}/{case}")
+    known, name = listed(server, case)
     props = properties(server, case)
     cloud, unwrapped = "CloudEvents" in props.get("value.converter", ""), "unwrap" in props.get("transforms", "")
     found, seen = [], set()
     for i, (a, b) in enumerate(zip(golden, ours)):
         for path, x, y in compare(a, b, cloud, unwrapped, server != "postgres"):
-            why = next((n for n, (where, places, is_it) in known.items()
-                        if fits(where, name) and re.fullmatch(places, path) and is_it(x, y, a)), None)
+            why = known_as(server, case, a, path, x, y)
             seen.add(why)
             if not why:
                 found.append(f"{i} {a['topic']} {path}: {json.dumps(x, ensure_ascii=False)[:600]} / {json.dumps(y, ensure_ascii=False)[:600]}")

@@ -115,6 +115,12 @@ class Walbrook:
         self.process.send_signal(signal.SIGTERM)
         return self.wait_exit(code, timeout)
 
+    def freeze(self):
+        """SIGSTOP, until every thread stands: on a busy machine others go on until the one that got the signal has run."""
+        self.process.send_signal(signal.SIGSTOP)
+        tasks = Path(f"/proc/{self.process.pid}/task")
+        wait_until(lambda: all((t / "stat").read_text().rpartition(")")[2].split()[0] == "T" for t in tasks.iterdir()), 10, "all threads to stand")
+
     def kill9(self):
         self.process.kill()
         self.process.wait()

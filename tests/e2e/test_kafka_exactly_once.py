@@ -110,7 +110,7 @@ def test_a_second_run_shuts_out_the_first(wb, db, kafka, make_wb, folder):
     wb.write([exact(db, kafka)], source={"snapshot": "never"}).start().streaming()
     db.sql("insert into c values (1, 1)")
     wait_until(lambda: topic(db, "c") in kafka.topics(db.name) and once(kafka, db, topic(db, "c")), 20, "the row", alive=wb)
-    os.kill(wb.process.pid, signal.SIGSTOP)
+    wb.freeze()
     other = folder / "other"
     other.mkdir()
     shutil.copytree(wb.state, other / "shop.state")

@@ -65,7 +65,7 @@ def test_the_owner_runs_what_check_prints(wb, db, plain):
     wb.term()
     assert no_repeats(wb.out, "t") == 2
     dropped = wb.command("drop", wb.file, "--yes", code=0).stdout
-    assert dropped.count("stays") == 2 and len(db.publications()) == 2 and db.slots() == []
+    assert dropped.count("stays: it was not made by this pipeline") == 2 and len(db.publications()) == 2 and db.slots() == []
 
 
 def test_d29_blockers_are_named_for_a_plain_role(wb, db, plain):

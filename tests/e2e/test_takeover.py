@@ -86,7 +86,7 @@ def test_one_that_only_slept_is_fenced(wb, second, db):  # proves G-02
     wb.write([wb.sqlite_target()]).start().streaming()
     wait_mirror(wb, "t")
     time.sleep(1.2)  # its checkpoint is written, its transaction closed
-    wb.process.send_signal(signal.SIGSTOP)
+    wb.freeze()
     try:
         (wb.state / "lock").unlink()  # what a file server does whose lease has run out
         db.sql("insert into t values (2, 'b')")
