@@ -29,7 +29,8 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "both: run on the installed PostgreSQL and on 18")
     config.addinivalue_line("markers", "servers(kind, ...): run on these MySQL and MariaDB servers instead of all three")
     config.addinivalue_line("markers", "slow: left out of ./test --quick")
-    config.addinivalue_line("markers", "sanitize: in the share that runs with the sanitizer build too")
+    config.addinivalue_line("markers", "sanitize: in the share that runs with the sanitizer builds too")
+    config.addinivalue_line("markers", "asan: the same, of ASan's alone: ThreadSanitizer crashes in threads of librdkafka, made by thrd_create")
 
 
 def pytest_generate_tests(metafunc):
@@ -123,8 +124,6 @@ def own_my_server():
 @pytest.fixture(scope="session")
 def kafka():
     """One broker for the whole run: name topics after the database."""
-    if "tsan" in os.environ.get("WB_BUILD", ""):
-        pytest.skip("ThreadSanitizer crashes in threads of librdkafka, which makes them with C11's thrd_create")
     try:
         return shared()
     except (RuntimeError, subprocess.TimeoutExpired) as e:

@@ -113,7 +113,7 @@ def test_rows_land_where_the_java_client_puts_them(wb, db, kafka):
     assert "has 7 partitions, and the pipeline file says 5" in wb.last_log()
 
 
-@pytest.mark.sanitize
+@pytest.mark.asan
 def test_names_that_topics_cannot_have(wb, db, kafka):
     db.sql('create table "größe m²" (id int primary key); insert into "größe m²" values (1)')
     db.sql('create table "a b" (id int primary key); insert into "a b" values (1)')
@@ -297,7 +297,7 @@ def wiped(wb, db, kafka):
     assert sorted(json.loads(m.key)["id"] for m in kafka.read(topic(db, "t"))) == [-2, -1]
 
 
-@pytest.mark.sanitize
+@pytest.mark.asan
 def test_a_topic_that_was_deleted(wb, db, kafka):
     """It is made again with its settings, and what was not confirmed is in it."""
     db.sql("create table t (id int primary key)")

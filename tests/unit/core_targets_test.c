@@ -228,11 +228,8 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_file),
-        cmocka_unit_test(test_sqlite_mirror),
-        cmocka_unit_test(test_sqlite_log),
-        cmocka_unit_test(test_together),
-        cmocka_unit_test(test_copies_that_break),
+        cmocka_unit_test(test_file),     cmocka_unit_test(test_sqlite_mirror),     cmocka_unit_test(test_sqlite_log),
+        cmocka_unit_test(test_together), cmocka_unit_test(test_copies_that_break),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
