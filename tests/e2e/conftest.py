@@ -100,6 +100,25 @@ def my(my_server):
     d.remove()
 
 
+def _sources():
+    """Servers of every source, as the environment allows."""
+    pg = {"15": ["pg15"], "18": ["pg18"]}.get(os.environ.get("WB_PG"), ["pg15", "pg18"])
+    return pg + [k for k in KINDS if k in os.environ.get("WB_MY", ",".join(KINDS)).split(",")]
+
+
+@pytest.fixture(params=_sources())
+def any_db(request):
+    """A fresh database on each server of each source."""
+    d = (MyDatabase if request.param in KINDS else Database)(server(request.param))
+    yield d
+    d.remove()
+
+
+@pytest.fixture
+def any_wb(any_db, make_wb):
+    return make_wb(any_db)
+
+
 @pytest.fixture
 def my_wb(my, make_wb):
     return make_wb(my)
