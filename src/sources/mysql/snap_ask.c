@@ -152,23 +152,25 @@ wb_code my_reload(void *ctx, const void *fresh, wb_error *err)
 
 /* ---------------------------------------------------------------- statements */
 
-static bool is_unfinished(const my_source *s, wb_str schema, wb_str name)
+/* Is the new name of this pair the old one of a later pair? Three pairs swap two tables. */
+static bool goes_on(const my_statement *st, uint32_t pair)
 {
-    const sql_job *j = sql_ledger_find(&s->snap.copy.ledger, my_table_id(schema, name));
-    return j && sql_job_lacks(j, ~(uint64_t)0);
+    const my_st_table *t = &st->tables[pair];
+    for (uint32_t i = pair + 1; i < st->ntables; i++)
+        if (wb_str_eq(st->tables[i].name, t->to_name) && wb_str_eq(st->tables[i].schema, t->to_schema)) return true;
+    return false;
 }
 
-/* A table is copied by its name. One that is renamed before its copy is whole is copied again under the new one, in the
- * state before the statement is handed over. */
+/* Tables are known by their names, here and in a mirror: one that gets another name, or another table's, is copied again
+ * under it. That is in the state before the statement is handed over. Who takes no copy (snapshot: never) gets none. */
 wb_code my_snap_ddl(my_source *s, const my_statement *st, wb_error *err)
 {
     wb_code code = WB_OK;
-    if (!s->snap.copy.ledger.n || st->kind == MY_ST_TRUNCATE) return WB_OK;
+    if (st->kind == MY_ST_TRUNCATE || s->snapshot_mode == MY_SNAP_NEVER || !sql_fact_on(s->host)) return WB_OK;
     s->snap.stale = true;
     for (uint32_t i = 0; i < st->ntables && code == WB_OK; i++) {
         const my_st_table *t = &st->tables[i];
-        if (!t->to_name.len || !my_track_wanted(s, t->to_schema, t->to_name)) continue;
-        if (!is_unfinished(s, t->schema, t->name) && !is_unfinished(s, t->to_schema, t->to_name)) continue;
+        if (!t->to_name.len || !my_track_wanted(s, t->to_schema, t->to_name) || goes_on(st, i)) continue;
         uint64_t id = my_table_id(t->to_schema, t->to_name);
         code = sql_wish_new(&s->snap.copy, &id, 1, err);
     }
