@@ -161,8 +161,9 @@ static bool goes_on(const my_statement *st, uint32_t pair)
     return false;
 }
 
-/* Tables are known by their names, here and in a mirror: one that gets another name, or another table's, is copied again
- * under it. That is in the state before the statement is handed over. Who takes no copy (snapshot: never) gets none. */
+/* Tables are known by their names, here and in a mirror: one that gets another name, or another table's, is copied
+ * again under it. That is in the state before the statement is handed over. Who takes no copy (snapshot: never) gets
+ * none. */
 wb_code my_snap_ddl(my_source *s, const my_statement *st, wb_error *err)
 {
     wb_code code = WB_OK;
