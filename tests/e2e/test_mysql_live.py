@@ -44,8 +44,13 @@ def test_until_now_and_again(my_wb, my):
     my.sql("insert into t values (3,'c',3)")
     wb.until_now()
     wb.until_now()
+    my.sql("insert into t values (4,'d',4)")
+    my.sql("flush binary logs")  # the log ends in a file without transactions
+    wb.until_now()
+    my.sql("flush binary logs")
+    wb.until_now()
     assert same(my, wb, "t")
-    assert [e["record"]["id"] for e in events(wb, "t")] == ["1", "2", "3"]
+    assert [e["record"]["id"] for e in events(wb, "t")] == ["1", "2", "3", "4"]
     s = wb.status()
     assert s["source"]["server"]["log_files"] >= 2 and "position" in s["source"]["server"]
 

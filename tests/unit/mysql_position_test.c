@@ -116,6 +116,9 @@ static void test_mysql_with_gtids_ignores_files(void **state)
     assert_false(holds(pos, at(MY_MYSQL, UUID_A ":4", 7, "binlog.000001", 4)));
     assert_int_equal(compare(pos, make(MY_MYSQL, UUID_A ":1-4", 7, "binlog.000001", 4)), -1);
     assert_int_equal(compare(pos, make(MY_MYSQL, UUID_A ":1-3", 8, "other.000001", 4)), 0);
+    /* with one set and one lineage the log goes on: an empty file, a transaction that is only prepared */
+    assert_int_equal(compare(pos, make(MY_MYSQL, UUID_A ":1-3", 7, "binlog.000010", 198)), -1);
+    assert_int_equal(compare(make(MY_MYSQL, UUID_A ":1-3", 7, "binlog.000009", 9001), pos), 1);
 }
 
 static void test_d40_file_numbers_are_numbers(void **state)

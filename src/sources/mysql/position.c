@@ -250,7 +250,8 @@ static int set_order(const my_pos *a, const my_pos *b)
 static int order_of(const my_pos *a, const my_pos *b)
 {
     bool sets = a->has_set && b->has_set && a->flavor == b->flavor;
-    if (sets && a->flavor == MY_MYSQL) return set_order(a, b);
+    int order = sets && a->flavor == MY_MYSQL ? set_order(a, b) : 0;
+    if (order) return order; /* with one set the log goes on without transactions: a new file, a prepared one */
     if (same_files(a, b)) return file_order(a, b);
     bool nothing = !a->has_set && !a->has_file && !b->has_set && !b->has_file; /* a copy without a log */
     return sets ? set_order(a, b) : nothing ? 0 : 2;
@@ -324,7 +325,9 @@ int64_t my_pos_distance(wb_pos from, wb_pos to)
 {
     my_pos a, b;
     if (!my_pos_read(from, &a) || !my_pos_read(to, &b)) return -1;
-    if (a.has_set && b.has_set && order_of(&a, &b) >= 0 && order_of(&a, &b) != 2) return 0;
+    bool sets = a.has_set && b.has_set;
+    int order = sets && a.flavor == MY_MYSQL && b.flavor == MY_MYSQL ? set_order(&a, &b) : order_of(&a, &b);
+    if (sets && (order == 0 || order == 1)) return 0;
     if (!same_files(&a, &b) || my_log_compare(a.log, b.log) != 0 || b.offset < a.offset) return -1;
     return (int64_t)(b.offset - a.offset);
 }
