@@ -153,14 +153,14 @@ wb_code dbz_put_cloud(dbz *d, const dbz_plan *p, const wb_txn *txn, const wb_cha
         collect(d, &a, p, txn, c, op);
         for (size_t i = 0; i < a.n; i++) {
             wb_out_byte(o, i ? ',' : '{');
-            wb_json_string(o, wb_str_of(a.names[i]));
+            dbz_string(o, wb_str_of(a.names[i]));
             wb_out_byte(o, ':');
             if (a.null[i])
                 wb_out_z(o, "null");
             else if (a.bare[i])
                 wb_out_put(o, a.text->p + a.at[i], a.len[i]);
             else
-                wb_json_string(o, (wb_str){a.text->p + a.at[i], a.len[i]});
+                dbz_string(o, (wb_str){a.text->p + a.at[i], a.len[i]});
         }
         if (a.text->failed) o->failed = true;
         wb_out_z(o, ",\"data\":");

@@ -67,9 +67,9 @@ static void make_mysql(dbz *d, const wb_txn *t)
 {
     wb_out_z(&d->seq, "null");
     wb_out_printf(&d->tail, ",\"server_id\":%u,\"gtid\":", t->server_id);
-    wb_json_string_or_null(&d->tail, t->global_id);
+    dbz_string_or_null(&d->tail, t->global_id);
     wb_out_z(&d->tail, ",\"file\":");
-    wb_json_string(&d->tail, t->log);
+    dbz_string(&d->tail, t->log);
     wb_out_z(&d->tail, ",\"pos\":");
     if (t->global_id.len)
         wb_out_str(&d->txid, t->global_id);
@@ -103,9 +103,9 @@ static void make_txn(dbz *d, const wb_txn *t)
     wb_out *o = &d->head;
     wb_out_reset(o);
     wb_out_z(o, "\"source\":{\"version\":");
-    wb_json_string(o, wb_str_of(d->version));
+    dbz_string(o, wb_str_of(d->version));
     wb_out_printf(o, ",\"connector\":\"%s\",\"name\":", d->connector);
-    wb_json_string(o, wb_str_of(d->prefix));
+    dbz_string(o, wb_str_of(d->prefix));
     wb_out_printf(o, ",\"ts_ms\":%lld,\"snapshot\":\"", (long long)(t->commit_us / 1000));
     wb_out_reset(&d->stamps);
     wb_out_printf(&d->stamps, ",\"ts_us\":%lld,\"ts_ns\":%lld000", (long long)t->commit_us, (long long)t->commit_us);
@@ -145,7 +145,7 @@ void dbz_put_place(const wb_txn *txn, const wb_change *c, wb_out *o)
     else
         wb_out_z(o, "null");
     wb_out_z(o, ",\"query\":");
-    wb_json_string_or_null(o, e ? e->query : (wb_str){NULL, 0});
+    dbz_string_or_null(o, e ? e->query : (wb_str){NULL, 0});
     wb_out_byte(o, '}');
 }
 
@@ -158,7 +158,7 @@ void dbz_put_source(dbz *d, const wb_txn *txn, const dbz_plan *p, const wb_chang
         wb_out_str(o, dbz_str(p, p->db));
     } else {
         wb_out_z(o, "\",\"db\":");
-        wb_json_string(o, txn->database);
+        dbz_string(o, txn->database);
         wb_out_z(o, ",\"sequence\":");
     }
     wb_out_put(o, d->seq.p, d->seq.len);

@@ -233,6 +233,12 @@ bool dbz_default_of(const wb_column *c, const dbz_field *f, wb_out *o, wb_value 
 wb_code dbz_put(dbz *d, const dbz_field *f, const wb_value *v, wb_out *o, wb_error *err) WB_MUST;
 void dbz_put_unavailable(dbz *d, const dbz_field *f, wb_out *o);
 void dbz_put_binary(const dbz *d, wb_out *o, const void *p, size_t n); /* quoted, by the option */
+/* debezium_java.c: text and numbers in the bytes that Java writes */
+void dbz_escape(wb_out *o, const char *p, size_t n);
+void dbz_string(wb_out *o, wb_str s); /* in quotes */
+void dbz_string_or_null(wb_out *o, wb_str s);
+void dbz_put_double(wb_out *o, double v);
+void dbz_java_number(wb_out *o, size_t at, bool single);
 /* debezium_decimal.c: the unscaled value as quoted base64. variable: *scale is set. False: not a number. */
 bool dbz_put_unscaled(dbz *d, wb_out *o, const char *p, size_t n, bool variable, int *scale);
 /* debezium_time.c: text forms of PostgreSQL to numbers; false: not one. Infinity: the largest and smallest. */

@@ -324,13 +324,6 @@ static double coordinate(const uint8_t *p, bool little)
     return v;
 }
 
-static void put_double(wb_out *o, double f)
-{
-    static const wb_json_options plain = {.hex = false};
-    const wb_value v = {.kind = WB_FLOAT, .as.f = f};
-    if (wb_json_value(o, &v, &plain, NULL) != WB_OK) o->failed = true;
-}
-
 /* SRID, then WKB: byte order, kind, coordinates. False: it is none. */
 bool dbz_put_wkb(wb_out *o, const wb_value *v, bool point)
 {
@@ -341,9 +334,9 @@ bool dbz_put_wkb(wb_out *o, const wb_value *v, bool point)
     wb_out_byte(o, '{');
     if (point) {
         wb_out_z(o, "\"x\":");
-        put_double(o, coordinate(p + 9, p[4]));
+        dbz_put_double(o, coordinate(p + 9, p[4]));
         wb_out_z(o, ",\"y\":");
-        put_double(o, coordinate(p + 17, p[4]));
+        dbz_put_double(o, coordinate(p + 17, p[4]));
         wb_out_byte(o, ',');
     }
     wb_out_z(o, "\"wkb\":\"");
@@ -362,12 +355,12 @@ bool dbz_put_wide(wb_out *o, const wb_value *v)
 {
     char text[40];
     if (!(v->flags & WB_V_TEXT)) {
-        put_double(o, (double)(float)v->as.f);
+        dbz_put_double(o, (double)(float)v->as.f);
         return true;
     }
     if (v->len >= sizeof text) return false;
     memcpy(text, v->as.ptr, v->len);
     text[v->len] = 0;
-    put_double(o, (double)strtof(text, NULL));
+    dbz_put_double(o, (double)strtof(text, NULL));
     return true;
 }

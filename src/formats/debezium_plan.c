@@ -260,7 +260,7 @@ static void put_names(const wb_table *t, dbz_plan *p)
     for (uint32_t i = 0; i < t->ncols; i++) {
         p->at[i] = o->len - at;
         wb_out_put(o, ",\"", 2);
-        wb_json_escape(o, t->cols[i].name.ptr, t->cols[i].name.len);
+        dbz_escape(o, t->cols[i].name.ptr, t->cols[i].name.len);
         wb_out_put(o, "\":", 2);
     }
     p->at[t->ncols] = o->len - at;
@@ -273,16 +273,16 @@ static void put_source_parts(const dbz *d, const wb_txn *txn, const wb_table *t,
     wb_str db = txn->database.len ? txn->database : t->schema;
     size_t at = o->len;
     wb_out_z(o, "\",\"db\":");
-    wb_json_string(o, db);
+    dbz_string(o, db);
     wb_out_z(o, ",\"sequence\":");
     p->db = ended(o, at);
     at = o->len;
     if (strcmp(d->connector, "postgresql") == 0) {
         wb_out_z(o, ",\"schema\":");
-        wb_json_string(o, t->schema);
+        dbz_string(o, t->schema);
     }
     wb_out_z(o, ",\"table\":");
-    wb_json_string(o, t->name);
+    dbz_string(o, t->name);
     p->table = ended(o, at);
     at = o->len;
     wb_out_str(o, t->schema);

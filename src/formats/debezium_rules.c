@@ -191,7 +191,7 @@ wb_code dbz_apply_rule(dbz *d, const dbz_rule *r, const dbz_field *f, const wb_v
         size_t at = 0;
         for (int64_t chars = 0; at < v->len; at++)
             if (((uint8_t)v->as.ptr[at] & 0xC0) != 0x80 && chars++ == r->length) break;
-        wb_json_string(o, (wb_str){v->as.ptr, at});
+        dbz_string(o, (wb_str){v->as.ptr, at});
     } else {
         put_hash(d, r, v, o);
     }
@@ -211,7 +211,7 @@ static void my_source_type(const wb_column *c, wb_out *o)
     if (length >= 0) wb_out_printf(o, ",\"__debezium.source.column.length\":\"%d\"", length);
     if (scale >= 0) wb_out_printf(o, ",\"__debezium.source.column.scale\":\"%d\"", scale);
     wb_out_z(o, ",\"__debezium.source.column.name\":");
-    wb_json_string(o, c->source_name);
+    dbz_string(o, c->source_name);
 }
 
 void dbz_source_type_params(const dbz *d, const wb_column *c, wb_out *o)
@@ -255,5 +255,5 @@ void dbz_source_type_params(const dbz *d, const wb_column *c, wb_out *o)
                   "\",\"__debezium.source.column.length\":\"%d\",\"__debezium.source.column.scale\":\"%d\","
                   "\"__debezium.source.column.name\":",
                   length, scale);
-    wb_json_string(o, c->source_name);
+    dbz_string(o, c->source_name);
 }

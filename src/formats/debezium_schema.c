@@ -52,7 +52,7 @@ static void put_key(const dbz *d, wb_str database, wb_out *o)
                                                              "SchemaChangeKey\",\"version\":1},\"payload\":",
                       d->connector);
     wb_out_z(o, "{\"databaseName\":");
-    wb_json_string(o, database);
+    dbz_string(o, database);
     wb_out_z(o, d->schemas ? "}}" : "}");
 }
 
@@ -107,7 +107,7 @@ static void put_labels(wb_str list, wb_out *o)
         if (any) wb_out_byte(o, ',');
         any = true;
         wb_out_z(o, "\"'");
-        wb_json_escape(o, one.p, one.len);
+        dbz_escape(o, one.p, one.len);
         wb_out_z(o, "'\"");
         wb_out_reset(&one);
     }
@@ -135,13 +135,13 @@ static void put_column(dbz *d, const wb_column *c, uint32_t position, wb_out *o)
     bool by_itself = dbz_my_says(c->extra, "auto_increment") || dbz_my_says(c->extra, "on update");
     bool labelled = strcmp(t.name, "enum") == 0 || strcmp(t.name, "set") == 0;
     wb_out_z(o, "{\"name\":");
-    wb_json_string(o, c->name);
+    dbz_string(o, c->name);
     wb_out_printf(o, ",\"jdbcType\":%d,\"nativeType\":null,\"typeName\":", jdbc_type(t.name));
     dbz_my_put_type(&t, o);
     wb_out_z(o, ",\"typeExpression\":");
     dbz_my_put_type(&t, o);
     wb_out_z(o, ",\"charsetName\":");
-    wb_json_string_or_null(o, strcmp(t.name, "json") == 0 ? (wb_str){NULL, 0} : c->charset);
+    dbz_string_or_null(o, strcmp(t.name, "json") == 0 ? (wb_str){NULL, 0} : c->charset);
     dbz_my_sizes(&t, &length, &scale);
     put_size(",\"length\":", length, o);
     put_size(",\"scale\":", scale, o);
@@ -152,10 +152,10 @@ static void put_column(dbz *d, const wb_column *c, uint32_t position, wb_out *o)
     wb_out_z(o, ",\"generated\":");
     put_bool(o, by_itself); /* so it is there: what the server fills in, not what it computes */
     wb_out_z(o, ",\"comment\":");
-    wb_json_string_or_null(o, d->schema_comments || d->is_mariadb ? c->comment : (wb_str){NULL, 0});
+    dbz_string_or_null(o, d->schema_comments || d->is_mariadb ? c->comment : (wb_str){NULL, 0});
     wb_out_z(o, ",\"defaultValueExpression\":");
     if (dbz_my_default_text(d, c, &d->element))
-        wb_json_string(o, (wb_str){d->element.p, d->element.len});
+        dbz_string(o, (wb_str){d->element.p, d->element.len});
     else
         wb_out_z(o, "null");
     wb_out_z(o, ",\"enumValues\":");
@@ -171,7 +171,7 @@ static void put_table(dbz *d, const wb_table *t, wb_out *o)
     wb_out_z(o, "{\"defaultCharsetName\":null,\"primaryKeyColumnNames\":[");
     for (uint32_t k = 0; k < t->nkey; k++) {
         if (k) wb_out_byte(o, ',');
-        wb_json_string(o, t->cols[t->key[k]].name);
+        dbz_string(o, t->cols[t->key[k]].name);
     }
     wb_out_z(o, "],\"columns\":[");
     for (uint32_t i = 0; i < t->ncols; i++) {
@@ -185,9 +185,9 @@ static void put_table(dbz *d, const wb_table *t, wb_out *o)
 static void put_id(const wb_table *t, wb_out *o)
 {
     wb_out_z(o, "\"\\\"");
-    wb_json_escape(o, t->schema.ptr, t->schema.len);
+    dbz_escape(o, t->schema.ptr, t->schema.len);
     wb_out_z(o, "\\\".\\\"");
-    wb_json_escape(o, t->name.ptr, t->name.len);
+    dbz_escape(o, t->name.ptr, t->name.len);
     wb_out_z(o, "\\\"\"");
 }
 
@@ -249,11 +249,11 @@ static void put_source(dbz *d, const wb_txn *txn, const wb_table *t, const wb_ch
 {
     wb_out_put(o, d->head.p, d->head.len);
     wb_out_printf(o, "%s\",\"db\":", c->op == WB_READ ? "true" : "false");
-    wb_json_string(o, t->schema);
+    dbz_string(o, t->schema);
     wb_out_z(o, ",\"sequence\":null");
     wb_out_put(o, d->stamps.p, d->stamps.len);
     wb_out_z(o, ",\"table\":");
-    wb_json_string_or_null(o, t->name);
+    dbz_string_or_null(o, t->name);
     wb_out_put(o, d->tail.p, d->tail.len);
     dbz_put_place(txn, c, o);
 }
@@ -271,16 +271,14 @@ void dbz_schema_change(dbz *d, const wb_txn *txn, const wb_change *c)
     wb_out_byte(o, '{');
     put_source(d, txn, t, c, o);
     wb_out_printf(o, ",\"ts_ms\":%lld,\"databaseName\":", (long long)(txn->commit_us / 1000));
-    wb_json_string(o, t->schema);
+    dbz_string(o, t->schema);
     wb_out_z(o, ",\"schemaName\":null,\"ddl\":");
     wb_out_reset(&d->element);
     if (c->op == WB_READ)
         put_create(d, t, &d->element);
     else if (drop && t->name.len)
         put_drop(t, ddl->sql, &d->element);
-    wb_json_string_or_null(o, d->element.len ? (wb_str){d->element.p, d->element.len}
-                              : ddl          ? ddl->sql
-                                             : (wb_str){NULL, 0});
+    dbz_string_or_null(o, d->element.len ? (wb_str){d->element.p, d->element.len} : ddl ? ddl->sql : (wb_str){NULL, 0});
     wb_out_z(o, ",\"tableChanges\":[");
     if (t->name.len) {
         const char *kind = c->op == WB_READ || (ddl && ddl->kind == WB_DDL_CREATE) ? "CREATE" : drop ? "DROP" : "ALTER";

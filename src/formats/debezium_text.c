@@ -37,20 +37,20 @@ bool dbz_put_hstore(wb_out *o, const char *p, size_t n, bool json_text, wb_out *
         if (!first) wb_out_byte(&map, ',');
         first = false;
         good = quoted(&p, end, scratch) && skip_word(&p, end, "=>");
-        wb_json_string(&map, (wb_str){scratch->p, scratch->len});
+        dbz_string(&map, (wb_str){scratch->p, scratch->len});
         wb_out_byte(&map, ':');
         if (good && skip_word(&p, end, "NULL")) {
             wb_out_z(&map, "null");
         } else {
             good = good && quoted(&p, end, scratch);
-            wb_json_string(&map, (wb_str){scratch->p, scratch->len});
+            dbz_string(&map, (wb_str){scratch->p, scratch->len});
         }
         if (good && p < end) good = skip_word(&p, end, ", ");
     }
     wb_out_byte(&map, '}');
     if (map.failed) o->failed = true;
     if (good && json_text)
-        wb_json_string(o, (wb_str){map.p, map.len});
+        dbz_string(o, (wb_str){map.p, map.len});
     else if (good)
         wb_out_put(o, map.p, map.len);
     wb_out_fini(&map);
@@ -92,15 +92,6 @@ static double at(const wb_out *numbers, size_t i)
     return v;
 }
 
-static void put_double(wb_out *o, double v)
-{
-    static const wb_json_options plain;
-    wb_value f = {.kind = WB_FLOAT};
-    f.as.f = v;
-    char *q = wb_out_room(o, wb_json_room(&f));
-    if (q) o->len += (size_t)(wb_json_put(q, &f, &plain) - q);
-}
-
 static void wkb_32(wb_out *o, uint32_t v)
 {
     for (int i = 0; i < 4; i++) wb_out_byte(o, (char)(v >> 8 * i));
@@ -130,9 +121,9 @@ static void put_point(wb_out *o, double x, double y)
     wkb_32(&wkb, 1);
     wkb_point(&wkb, x, y);
     wb_out_z(o, "{\"x\":");
-    put_double(o, x);
+    dbz_put_double(o, x);
     wb_out_z(o, ",\"y\":");
-    put_double(o, y);
+    dbz_put_double(o, y);
     wb_out_z(o, ",\"wkb\":");
     put_wkb(o, &wkb);
     wb_out_z(o, ",\"srid\":null}");
@@ -180,7 +171,7 @@ bool dbz_put_geometry(wb_out *o, dbz_conv what, const char *p, size_t n, wb_out 
         if (k != 3) return false;
         for (size_t i = 0; i < 3; i++) {
             wb_out_printf(o, "%c\"%s\":", i ? ',' : '{', names[i]);
-            put_double(o, at(scratch, i));
+            dbz_put_double(o, at(scratch, i));
         }
         wb_out_byte(o, '}');
         return true;
@@ -189,7 +180,7 @@ bool dbz_put_geometry(wb_out *o, dbz_conv what, const char *p, size_t n, wb_out 
         wb_out_z(o, "{\"center\":");
         put_point(o, at(scratch, 0), at(scratch, 1));
         wb_out_z(o, ",\"radius\":");
-        put_double(o, at(scratch, 2));
+        dbz_put_double(o, at(scratch, 2));
         wb_out_byte(o, '}');
         return true;
     case DBZ_BOX:

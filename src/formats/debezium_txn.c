@@ -57,7 +57,7 @@ static void put_txn_key(dbz *d)
 {
     open_payload(d, &d->extra_key, txn_key_schema);
     wb_out_z(&d->extra_key, "{\"id\":");
-    wb_json_string(&d->extra_key, whole(&d->open_id));
+    dbz_string(&d->extra_key, whole(&d->open_id));
     wb_out_byte(&d->extra_key, '}');
     close_payload(d, &d->extra_key);
 }
@@ -67,7 +67,7 @@ static void put_status(dbz *d, const char *status)
     wb_out *o = &d->extra;
     open_payload(d, o, txn_value_schema);
     wb_out_printf(o, "{\"status\":\"%s\",\"id\":", status);
-    wb_json_string(o, whole(&d->open_id));
+    dbz_string(o, whole(&d->open_id));
 }
 
 static void finish_status(dbz *d)
@@ -120,7 +120,7 @@ void dbz_count(dbz *d, const dbz_plan *p, wb_out *o)
     }
     c->serial = p->serial;
     wb_out_z(o, "{\"id\":");
-    wb_json_string(o, whole(&d->txid));
+    dbz_string(o, whole(&d->txid));
     wb_out_printf(o, ",\"total_order\":%llu,\"data_collection_order\":%llu}", (unsigned long long)++d->total,
                   (unsigned long long)++c->events);
 }
@@ -136,7 +136,7 @@ void dbz_end(dbz *d)
     for (size_t i = 0; i < d->ncounted; i++) {
         const dbz_counted *c = &d->counted[i];
         wb_out_z(o, i ? ",{\"data_collection\":" : "{\"data_collection\":");
-        wb_json_string(o, (wb_str){d->names.p + c->name_at, c->name_len});
+        dbz_string(o, (wb_str){d->names.p + c->name_at, c->name_len});
         wb_out_printf(o, ",\"event_count\":%llu}", (unsigned long long)c->events);
     }
     wb_out_byte(o, ']');
@@ -155,7 +155,7 @@ void dbz_message(dbz *d, const wb_txn *txn, const wb_change *c)
     wb_str prefix = {c->after[0].as.ptr, c->after[0].len};
     open_payload(d, &d->key, message_key_schema);
     wb_out_z(&d->key, "{\"prefix\":");
-    wb_json_string(&d->key, prefix);
+    dbz_string(&d->key, prefix);
     wb_out_byte(&d->key, '}');
     close_payload(d, &d->key);
     wb_out_reset(o);
@@ -174,13 +174,13 @@ void dbz_message(dbz *d, const wb_txn *txn, const wb_change *c)
     wb_out_z(o, ",\"transaction\":");
     if (d->metadata && txn->id.len && d->open_txn) {
         wb_out_z(o, "{\"id\":");
-        wb_json_string(o, whole(&d->txid));
+        dbz_string(o, whole(&d->txid));
         wb_out_printf(o, ",\"total_order\":%llu,\"data_collection_order\":1}", (unsigned long long)++d->total);
     } else {
         wb_out_z(o, "null");
     }
     wb_out_z(o, ",\"message\":{\"prefix\":");
-    wb_json_string(o, prefix);
+    dbz_string(o, prefix);
     wb_out_z(o, ",\"content\":\"");
     wb_json_base64(o, c->after[1].as.ptr, c->after[1].len);
     wb_out_z(o, "\"}}");
@@ -201,7 +201,7 @@ void dbz_heartbeat(dbz *d)
                      "string", "false", "serverName") "],\"optional\":false,\"name\":"
                                                       "\"io.debezium.connector.common.ServerNameKey\",\"version\":1}");
     wb_out_z(&d->extra_key, "{\"serverName\":");
-    wb_json_string(&d->extra_key, wb_str_of(d->prefix));
+    dbz_string(&d->extra_key, wb_str_of(d->prefix));
     wb_out_byte(&d->extra_key, '}');
     close_payload(d, &d->extra_key);
     open_payload(d, &d->extra,

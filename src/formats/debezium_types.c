@@ -377,7 +377,7 @@ static void put_quoted_labels(wb_out *o, wb_str list)
         if (!first) wb_out_byte(o, ',');
         for (size_t i = 0, from = 0; i <= one.len; i++) {
             if (i < one.len && one.p[i] != ',') continue;
-            wb_json_escape(o, one.p + from, i - from);
+            dbz_escape(o, one.p + from, i - from);
             if (i < one.len) wb_out_z(o, "\\\\,");
             from = i + 1;
         }
@@ -395,7 +395,7 @@ static void put_labels(wb_out *o, wb_str labels)
         const char *end = memchr(labels.ptr + i, 1, labels.len - i);
         size_t n = end ? (size_t)(end - labels.ptr) - i : labels.len - i;
         if (i) wb_out_byte(o, ',');
-        wb_json_escape(o, labels.ptr + i, n);
+        dbz_escape(o, labels.ptr + i, n);
         i += n + 1;
     }
     wb_out_byte(o, '"');
@@ -407,7 +407,7 @@ static void put_semantic(wb_out *o, const dbz_field *f)
     if (f->doc) wb_out_printf(o, ",\"doc\":\"%s\"", f->doc);
     if (f->doc || !f->comment.len) return;
     wb_out_z(o, ",\"doc\":");
-    wb_json_string(o, f->comment);
+    dbz_string(o, f->comment);
 }
 
 static void put_params(wb_out *o, const dbz_field *f, wb_str more)
@@ -453,7 +453,7 @@ void dbz_put_schema(wb_out *o, const dbz_field *f, wb_str def, wb_str more, cons
     }
     if (name) {
         wb_out_z(o, ",\"field\":");
-        wb_json_string(o, *name);
+        dbz_string(o, *name);
     }
     wb_out_byte(o, '}');
 }

@@ -30,7 +30,7 @@ const char *dbz_member_type(const char *name)
     return NULL;
 }
 
-static void put_string(wb_out *o, wb_str s) { wb_json_string(o, s); }
+static void put_string(wb_out *o, wb_str s) { dbz_string(o, s); }
 
 /* What MySQL says of the event that the row came in. */
 static bool put_event_member(const char *name, const wb_txn *txn, const wb_change *c, wb_out *o)
@@ -44,7 +44,7 @@ static bool put_event_member(const char *name, const wb_txn *txn, const wb_chang
         else
             wb_out_z(o, "null");
     } else if (strcmp(name, "query") == 0) {
-        wb_json_string_or_null(o, e ? e->query : (wb_str){NULL, 0});
+        dbz_string_or_null(o, e ? e->query : (wb_str){NULL, 0});
     } else {
         return false;
     }
@@ -86,7 +86,7 @@ bool dbz_put_member(dbz *d, const char *name, const dbz_plan *p, const wb_txn *t
     } else if (strcmp(name, "file") == 0) {
         put_string(o, txn->log);
     } else if (strcmp(name, "gtid") == 0) {
-        wb_json_string_or_null(o, txn->global_id);
+        dbz_string_or_null(o, txn->global_id);
     } else if (strcmp(name, "server_id") == 0) {
         wb_out_u64(o, txn->server_id);
     } else {

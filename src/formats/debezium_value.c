@@ -26,15 +26,7 @@ static wb_code put_quoted(const wb_value *v, wb_out *o, wb_error *err)
         if (bare) wb_out_byte(o, '"');
         return code;
     }
-    if (WB_LIKELY(v->len <= WB_JSON_SMALL)) {
-        wb_value text = *v;
-        text.kind = WB_TEXT;
-        text.flags = WB_V_TEXT;
-        char *q = wb_out_room(o, wb_json_room(&text));
-        if (q) o->len += (size_t)(wb_json_put(q, &text, &plain) - q);
-        return WB_OK;
-    }
-    wb_json_string(o, (wb_str){v->as.ptr, v->len});
+    dbz_string(o, (wb_str){v->as.ptr, v->len});
     return WB_OK;
 }
 
@@ -162,7 +154,7 @@ static wb_code put_decimal(dbz *d, const dbz_field *f, const wb_value *v, wb_out
         if (nan || up || down)
             wb_out_z(o, nan ? "NAN" : up ? "POSITIVE_INFINITY" : "NEGATIVE_INFINITY");
         else
-            wb_json_escape(o, s.ptr, s.len);
+            dbz_escape(o, s.ptr, s.len);
         wb_out_byte(o, '"');
         return WB_OK;
     case DBZ_DECIMAL_DOUBLE: {
@@ -170,9 +162,8 @@ static wb_code put_decimal(dbz *d, const dbz_field *f, const wb_value *v, wb_out
         wb_out_reset(&d->scratch);
         wb_out_str(&d->scratch, s);
         wb_out_byte(&d->scratch, 0);
-        wb_value number_form = {.kind = WB_FLOAT};
-        number_form.as.f = d->scratch.failed ? 0 : strtod(d->scratch.p, &end);
-        return wb_json_value(o, &number_form, &plain, err);
+        dbz_put_double(o, d->scratch.failed ? 0 : strtod(d->scratch.p, &end));
+        return WB_OK;
     }
     case DBZ_UNSCALED:
         if (nan || up || down)
@@ -317,6 +308,12 @@ wb_code dbz_put(dbz *d, const dbz_field *f, const wb_value *v, wb_out *o, wb_err
     }
     switch (f->conv) {
     case DBZ_PLAIN:
+        if (WB_UNLIKELY(v->kind == WB_FLOAT)) {
+            size_t at = o->len;
+            wb_code code = wb_json_value(o, v, &plain, err);
+            dbz_java_number(o, at, strcmp(f->type, "float") == 0);
+            return code;
+        }
         if (WB_LIKELY(wb_json_small(v))) {
             char *q = wb_out_room(o, wb_json_room(v)), *e = q ? wb_json_put(q, v, &plain) : NULL;
             if (WB_LIKELY(e != NULL)) {
@@ -369,7 +366,7 @@ void dbz_put_unavailable(dbz *d, const dbz_field *f, wb_out *o)
     case DBZ_DECIMAL_TEXT:
     case DBZ_ZONED:
     case DBZ_DATE_ISO:
-    case DBZ_STAMP_ISO: wb_json_string(o, (wb_str){p, n}); return;
+    case DBZ_STAMP_ISO: dbz_string(o, (wb_str){p, n}); return;
     case DBZ_BYTES:
     case DBZ_TEXT_BYTES: dbz_put_binary(d, o, p, n); return;
     case DBZ_UNSCALED:
@@ -385,18 +382,18 @@ void dbz_put_unavailable(dbz *d, const dbz_field *f, wb_out *o)
         wb_out *inner = &d->scratch;
         wb_out_reset(inner);
         wb_out_byte(inner, '{');
-        wb_json_string(inner, (wb_str){p, n});
+        dbz_string(inner, (wb_str){p, n});
         wb_out_byte(inner, ':');
-        wb_json_string(inner, (wb_str){p, n});
+        dbz_string(inner, (wb_str){p, n});
         wb_out_byte(inner, '}');
-        wb_json_string(o, (wb_str){inner->p, inner->len});
+        dbz_string(o, (wb_str){inner->p, inner->len});
         return;
     }
     case DBZ_HSTORE_MAP:
         wb_out_byte(o, '{');
-        wb_json_string(o, (wb_str){p, n});
+        dbz_string(o, (wb_str){p, n});
         wb_out_byte(o, ':');
-        wb_json_string(o, (wb_str){p, n});
+        dbz_string(o, (wb_str){p, n});
         wb_out_byte(o, '}');
         return;
     case DBZ_ARRAY:
@@ -409,7 +406,7 @@ void dbz_put_unavailable(dbz *d, const dbz_field *f, wb_out *o)
         } else if (f->of == DBZ_BYTES) {
             dbz_put_binary(d, o, p, n);
         } else if (f->of == DBZ_QUOTED || f->of == DBZ_DECIMAL_TEXT || f->of == DBZ_ZONED) {
-            wb_json_string(o, (wb_str){p, n});
+            dbz_string(o, (wb_str){p, n});
         }
         wb_out_byte(o, ']');
         return;

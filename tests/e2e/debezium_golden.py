@@ -50,9 +50,17 @@ def statements(text):
     return out
 
 
+class Number(float):
+    """With its digits: 1.0E10 and 10000000000.0 are two texts."""
+    def __new__(cls, text):
+        self = super().__new__(cls, text)
+        self.text = text
+        return self
+
+
 def message(line):
     """With the bytes of its key: partitioners hash them."""
-    m, at = json.loads(line), line.index('"key":') + 6
+    m, at = json.loads(line, parse_float=Number), line.index('"key":') + 6
     m["key_text"] = line[at:json.JSONDecoder().raw_decode(line, at)[1]]
     return m
 
@@ -147,7 +155,7 @@ def by_table(messages):
     return [m for topic in sorted(rows) for m in rows[topic]] + rest
 
 def walk(a, b, path, out):
-    """Differences of two JSON values as (path, golden, ours). Numbers are compared as numbers, not as text."""
+    """Differences of two JSON values as (path, golden, ours). Fractions are compared by their digits, too."""
     if isinstance(a, dict) and isinstance(b, dict):
         for k in list(a) + [k for k in b if k not in a]:
             if k not in a or k not in b:
@@ -170,6 +178,8 @@ def walk(a, b, path, out):
                 walk(x, y, f"{path}[{i}]", out)
     elif isinstance(a, bool) != isinstance(b, bool) or a != b:
         out.append((path, a, b))
+    elif isinstance(a, Number) != isinstance(b, Number) or (isinstance(a, Number) and a.text != b.text):
+        out.append((path, getattr(a, "text", a), getattr(b, "text", b)))
 
 
 def payload(part):

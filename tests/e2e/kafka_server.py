@@ -20,10 +20,11 @@ class Message:
         self.key, self.value = m.key(), m.value()
         self.headers = [(k, v.decode() if v is not None else None) for k, v in m.headers() or []]
 
-    def json(self):
+    def line(self):
         """As a line of the file target with `envelope`."""
-        return {"topic": self.topic, "key": json.loads(self.key) if self.key is not None else None,
-                "value": json.loads(self.value) if self.value is not None else None, "headers": [list(h) for h in self.headers]}
+        def text(b):
+            return b.decode() if b is not None else "null"
+        return f'{{"topic":{json.dumps(self.topic)},"key":{text(self.key)},"value":{text(self.value)},"headers":{json.dumps(self.headers)}}}'
 
 
 class Kafka:

@@ -9,7 +9,7 @@ import time
 import pytest
 
 import test_debezium as golden
-from debezium_golden import MARK, by_table, compare, expected, known_as, options, payload, properties, script, statements
+from debezium_golden import MARK, by_table, compare, expected, known_as, message, options, payload, properties, script, statements
 from program import wait_until
 from servers import ROOT
 
@@ -72,7 +72,7 @@ def test_golden_debezium_through_kafka(wb, db, kafka, case):
     db.sql(f"insert into {MARK}.mark values (1)")
     wait_until(lambda: f"{db.name}-{prefix}.{MARK}.mark" in kafka.topics(db.name), 30, "the mark", alive=wb)
     wb.term()
-    ours = [m.json() for name in kafka.topics(db.name) for m in kafka.read(name)]
+    ours = [message(m.line()) for name in kafka.topics(db.name) for m in kafka.read(name)]
     for m in ours:
         m["topic"] = m["topic"].removeprefix(f"{db.name}-")
     ours, gold = golden.without_mark(ours), expected("postgres", case)

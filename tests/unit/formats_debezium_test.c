@@ -54,6 +54,47 @@ static void expect_json(rig *r, dbz_conv conv, int scale, wb_value v, const char
     wb_out_fini(&o);
 }
 
+/* As Java's Double.toString and Jackson's strings: keys are hashed by their bytes. */
+static void test_bytes_of_java(void **state)
+{
+    WB_UNUSED(state);
+    static const char *const numbers[][2] = {
+        {"1", "1.0"},
+        {"0", "0.0"},
+        {"-0", "-0.0"},
+        {"100", "100.0"},
+        {"0.001", "0.001"},
+        {"0.0010000000000000009", "0.0010000000000000009"},
+        {"0.0001", "1.0E-4"},
+        {"9999999.999", "9999999.999"},
+        {"10000000", "1.0E7"},
+        {"9999999999", "9.999999999E9"},
+        {"1e+20", "1.0E20"},
+        {"-1e-10", "-1.0E-10"},
+        {"1.2345678901234568e+29", "1.2345678901234568E29"},
+        {"5e-324", "4.9E-324"},
+        {"1.7976931348623157e+308", "1.7976931348623157E308"},
+        {"-92233720368547760", "-9.223372036854776E16"},
+        {"NaN", "\"NaN\""},
+        {"-Infinity", "\"-Infinity\""},
+    };
+    rig *r = open_rig(&wb_format_debezium, NULL);
+    for (size_t i = 0; i < WB_COUNT(numbers); i++)
+        expect_json(r, DBZ_PLAIN, 0, text(WB_FLOAT, numbers[i][0]), numbers[i][1]);
+    wb_value f = {.kind = WB_FLOAT, .as.f = 1e10};
+    expect_json(r, DBZ_PLAIN, 0, f, "1.0E10");
+    static const char *const texts[][2] = {
+        {"plain text of more than sixteen bytes", "\"plain text of more than sixteen bytes\""},
+        {"\x1a\x01\n\"", "\"\\u001A\\u0001\\n\\\"\""},
+        {"caf\xc3\xa9 \xe2\x82\xac", "\"caf\xc3\xa9 \xe2\x82\xac\""},
+        {"a\xf0\x9f\x8e\x89z", "\"a\\uD83C\\uDF89z\""},
+        {"a\xf0\x9f\x8e", "\"a\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\""},
+        {"\xf4\x8f\xbf\xbf", "\"\\uDBFF\\uDFFF\""},
+    };
+    for (size_t i = 0; i < WB_COUNT(texts); i++) expect_json(r, DBZ_QUOTED, 0, text(WB_TEXT, texts[i][0]), texts[i][1]);
+    close_rig(r);
+}
+
 static void test_decimals(void **state)
 {
     WB_UNUSED(state);
@@ -148,7 +189,7 @@ static void test_text_forms(void **state)
     expect_json(r, DBZ_HSTORE_JSON, 0, text(WB_OTHER, ""), "\"{}\"");
     expect_json(r, DBZ_HSTORE_MAP, 0, text(WB_OTHER, "\"a\"=>"), NULL);
     expect_json(r, DBZ_HSTORE_MAP, 0, text(WB_OTHER, "\"a"), NULL);
-    expect_json(r, DBZ_LINE, 0, text(WB_OTHER, "{1,-2.5,1e-05}"), "{\"a\":1,\"b\":-2.5,\"c\":1e-05}");
+    expect_json(r, DBZ_LINE, 0, text(WB_OTHER, "{1,-2.5,1e-05}"), "{\"a\":1.0,\"b\":-2.5,\"c\":1.0E-5}");
     expect_json(r, DBZ_POINT, 0, text(WB_OTHER, "(1)"), NULL);
     expect_json(r, DBZ_POLYGON, 0, text(WB_OTHER, "oops"), NULL);
     dbz_field f = {.conv = DBZ_ARRAY, .of = DBZ_PLAIN, .kind = WB_INT, .type = "int32"};
@@ -386,6 +427,7 @@ static void test_other_sources_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_bytes_of_java),
         cmocka_unit_test(test_decimals),
         cmocka_unit_test(test_long_decimal),
         cmocka_unit_test(test_times),
