@@ -38,6 +38,8 @@ static void kf_close(void *ctx)
     wb_arena_fini(&k->arena);
     k->at = (kf_place){.active = false};
     k->since_poll = 0;
+    k->produced = k->sent = k->go = 0;
+    k->held = 0;
     wb_error_reset(&k->broken);
     wb_error_reset(&k->trouble);
 }
@@ -173,8 +175,10 @@ static wb_code kf_flush(void *ctx, int ms, wb_error *err)
     if (k->broken.code == WB_OK) {
         if (ms < 0)
             rd_kafka_flush(k->rk, KF_SLICE_MS);
+        else if (ms > 0)
+            kf_pace_wait(k, WB_MIN(ms, KF_SLICE_MS));
         else
-            rd_kafka_poll(k->rk, WB_MIN(ms, KF_SLICE_MS));
+            kf_pace_rest(k);
         kf_tickets_count(k);
     }
     if (k->broken.code != WB_OK) return kf_repeat(k, err);

@@ -30,6 +30,8 @@ typedef struct kf_topic {
     rd_kafka_topic_t *handle;
     int32_t partitions; /* as they were when it was first used; -1: not known */
     int64_t limit;      /* bytes of one message with its overhead */
+    int64_t held;       /* bytes in go number `go`: see pace.c */
+    uint64_t go;
 } kf_topic;
 
 /* What was made of a table version and the format's topic. */
@@ -93,6 +95,8 @@ typedef struct kf_target {
     kf_place at;
     kf_ticket *first, *last, *spare;
     uint64_t since_poll;
+    uint64_t produced, sent, go; /* messages given to librdkafka, of which told to send; in so many goes: see pace.c */
+    int64_t held, sent_us;
 
     /* exactly once */
     bool in_txn, turn; /* a Kafka transaction is open; it is one turn of a snapshot */
@@ -153,6 +157,13 @@ wb_code kf_admin_create(kf_target *k, rd_kafka_t *rk, const char *name, int part
 /* A setting of a topic or broker, as a number; fallback: not known. */
 int64_t kf_admin_setting(kf_target *k, rd_kafka_t *rk, rd_kafka_ResourceType_t type, const char *name,
                          const char *setting, int64_t fallback);
+
+/* pace.c */
+bool kf_pace_room(kf_target *k, kf_topic *t, int64_t size); /* false: wait for answers first */
+void kf_pace_took(kf_target *k, kf_topic *t, int64_t size);
+void kf_pace_wait(kf_target *k, int ms);
+void kf_pace_rest(kf_target *k);
+void kf_pace_drain(kf_target *k);
 
 /* tickets.c */
 kf_ticket *kf_ticket_new(kf_target *k, wb_ticket t, wb_error *err);

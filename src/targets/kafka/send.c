@@ -139,8 +139,10 @@ static wb_code send_messages(kf_target *k, wb_error *err)
         const wb_message *m = &at->messages.items[at->message];
         kf_topic *t = kf_topic_of(k, at->of, m, err);
         if (!t) return err->code;
-        wb_code code = produce(k, t, m, err);
+        int64_t size = size_of(m);
+        wb_code code = kf_pace_room(k, t, size) ? produce(k, t, m, err) : WB_AGAIN;
         if (code != WB_OK) return code;
+        kf_pace_took(k, t, size);
         if (at->record) at->record->open++;
         at->message++;
         if (WB_UNLIKELY(++k->since_poll >= POLL_EVERY)) {

@@ -114,6 +114,7 @@ static wb_code commit(kf_target *k, wb_error *err)
 {
     int64_t start = wb_mono_us();
     (void)WB_FAULT("kafka.before_position");
+    kf_pace_drain(k);
     wb_code code = put_position(k, err);
     (void)WB_FAULT("kafka.before_commit");
     if (code == WB_OK) code = commit_call(k, err);
@@ -198,10 +199,11 @@ wb_code kf_txn_flush(kf_target *k, int ms, wb_error *err)
     rd_kafka_poll(k->rk, 0);
     if (k->broken.code != WB_OK) return kf_repeat(k, err);
     if (k->at.active) {
-        rd_kafka_poll(k->rk, WB_MIN(WB_MAX(ms, 0), KF_SLICE_MS));
+        kf_pace_wait(k, WB_MIN(WB_MAX(ms, 0), KF_SLICE_MS));
         return WB_AGAIN;
     }
     if (!k->in_txn) return WB_OK;
+    if (ms == 0) kf_pace_rest(k);
     if (k->turn) {
         answer_all(k);
         return WB_OK;
