@@ -51,7 +51,8 @@ class Pipeline:
         self.file = self.folder / "chaos.yaml"
         doc = {"name": "chaos", "state": str(self.data / "state"), "backoff_max": "1s", "checkpoint_interval": "200ms", **top,
                "source": {"type": "postgres", "url": url, "tables": ["public.*"], **(source or {})},
-               "targets": [{**TARGETS[t], "path": f"data/{TARGETS[t]['path']}", **(VARIANTS[variant] if t == "file" else {})} for t in targets]}
+               "targets": [t if isinstance(t, dict) else {**TARGETS[t], "path": f"data/{TARGETS[t]['path']}",
+                                                          **(VARIANTS[variant] if t == "file" else {})} for t in targets]}
         self.file.write_text(json.dumps(doc, indent=1))
         self.targets = targets
         self.process, self.runs = None, 0
