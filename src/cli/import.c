@@ -106,7 +106,7 @@ static void put_snapshot(job *j)
     if (ours) (void)imp_get(&j->s, "snapshot.mode");
     if (!ours) ours = "initial";
     if (!j->postgres && is(ours, "when_needed")) ours = "initial";
-    if (j->offset && !j->offset->copying && j->postgres) ours = "never"; /* the rows were copied */
+    if (j->offset && !j->offset->copying) ours = "never"; /* the rows were copied */
     put_line("  ", "snapshot", ours);
     if (j->offset && j->offset->copying) note(j, "offset: Debezium's first copy had not ended: it begins again here.");
 }
@@ -147,13 +147,12 @@ static void put_mysql(job *j)
     const char *id = imp_get(&j->s, "database.server.id");
     if (id && *id) (void)printf("  server_id: %s\n", id);
     if (imp_get(&j->s, "include.query")) (void)fputs("  query: true\n", stdout);
-    if (!j->offset) return;
-    (void)printf("  # Debezium had come to %s:%llu", j->offset->file, j->offset->pos);
-    if (j->offset->gtids[0]) (void)printf(", GTIDs %s", j->offset->gtids);
-    (void)fputs(".\n", stdout);
-    note(j, "offset: the source mysql cannot begin at a place that is given by hand yet: the tables are copied again, "
-            "as one "
-            "history with the stream. Consumers see their rows once more, with op r.");
+    if (!j->offset || j->offset->copying || !j->offset->file[0]) return;
+    (void)printf("  position: '%s%s%s:%llu'     # where Debezium had come to\n", j->offset->gtids,
+                 j->offset->gtids[0] ? " " : "", j->offset->file, j->offset->pos);
+    note(j, "position: needs binlog_row_metadata = FULL at the server, from that place on. Without it take `position` "
+            "out and "
+            "set snapshot: initial: consumers see every row once more, with op r.");
 }
 
 /* ---------------------------------------------------------------- the format */

@@ -66,9 +66,31 @@ def test_connector(wb):
                                  '["inv",{"server":"dbserver1"}]\t{"file":"binlog.000004","pos":17,"gtids":"u:1-9"}\n')
     text = imported(wb, "c.json", "--offsets", "dump")
     for words in ("url: 'mysql://me%40home@db:3306/'", "'inventory.*'", "server_id: 184054", "unwrap: true", "['op', 'table']",
-                  "heartbeat: 5000ms", "binlog.000004:17, GTIDs u:1-9", "copied again", "#  table.exclude.list = inventory.(a|b)",
+                  "heartbeat: 5000ms", "snapshot: 'never'", "position: 'u:1-9 binlog.000004:17'", "binlog_row_metadata = FULL", "#  table.exclude.list = inventory.(a|b)",
                   "bootstrap.servers of Kafka Connect", "schemas: true", "prefix: 'dbserver1'"):
         assert words in text, words
+
+
+@pytest.mark.servers("my97", "m10")
+def test_goes_on_in_the_log_of_mysql(my_wb, my):
+    """`position`: right after what Debezium has had; rows from before an ALTER have the columns that they had."""
+    my.sql("create table t (id int primary key, v varchar(20)); insert into t values (1, 'had')")
+    state = my.sql("show binary log status" if my.server.mysql else "show master status")[0]
+    files = f"{state[0]}:{state[1]}"
+    gtids = my.sql("select @@global.gtid_executed" if my.server.mysql else "select @@global.gtid_binlog_pos")[0][0].replace("\n", "")
+    my.sql("insert into t values (2, 'two')")
+    my.sql("alter table t add column n int default 7")
+    my.sql("insert into t values (3, 'three', 3)")
+    wb = my_wb
+    for source, words in (({"position": files, "snapshot": "never"}, "has no GTIDs"), ({"position": f"{gtids} {files}"}, "needs snapshot: never"),
+                          ({"position": "here", "snapshot": "never"}, "is not a position")):
+        wb.write([wb.file_target()], source=source).run("--until", "now", code=(2, 3))
+        assert words in wb.last_log(), wb.tail()
+    wb.write([wb.file_target(operations=["insert"])], source={"position": f"{gtids} {files}", "snapshot": "never"})
+    wb.until_now()
+    wb.until_now()
+    rows = [json.loads(line)["record"] for line in wb.out.read_text().splitlines()]
+    assert [(r["id"], r["v"], r.get("n")) for r in rows] == [(2, "two", None), (3, "three", 3)], rows
 
 
 def test_rabbitmq_sink(wb):

@@ -220,7 +220,7 @@ typedef struct my_xa { /* prepared: its GTID counts when it is decided */
 
 struct my_source {
     /* options */
-    const char *url;
+    const char *url, *position;
     wb_list table_list;
     int snapshot_mode, snapshot_locking;
     int64_t snapshot_workers, snapshot_chunk, snapshot_turn_ms;

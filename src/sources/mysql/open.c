@@ -47,6 +47,44 @@ static wb_code here_and_now(my_source *s, wb_out *out, wb_error *err)
     return code;
 }
 
+/* The option `position`, as a position of this server; that the server still has its log is looked at. */
+static wb_code told_place(my_source *s, wb_out *out, wb_error *err)
+{
+    wb_out parsed = {0};
+    my_pos p = {.flavor = MY_UNKNOWN};
+    my_gtid_set *set = my_gtid_set_new();
+    size_t len = 0;
+    char *room = wb_out_room(&parsed, MY_POS_MAX);
+    wb_code code = room && set ? my_pos_parse(wb_str_of(s->position), room, MY_POS_MAX, &len, err) : my_nomem(err);
+    if (code == WB_OK && !(my_pos_read((wb_pos){room, len}, &p) && (!p.has_set || my_pos_set(&p, set))))
+        code = my_nomem(err);
+    if (code == WB_OK && !p.has_set && s->server.gtid) {
+        code = wb_fail(err, WB_E_CONFIG, WB_NEVER, "position: %s has no GTIDs, and this server has them.", s->position);
+        wb_hint(err, "Write the GTID set that was executed there, and after a blank the file and offset.");
+    }
+    p.flavor = s->server.flavor;
+    p.lineage = s->server.lineage;
+    if (code == WB_OK && !my_pos_make(out, &p, p.has_set ? set : NULL)) code = my_nomem(err);
+    if (code == WB_OK) code = my_server_has(s, &s->side, &s->server, (wb_pos){out->p, out->len}, err);
+    my_gtid_set_free(set);
+    wb_out_fini(&parsed);
+    return code;
+}
+
+/* Rows that lie behind are read with the columns of now, unless the log says theirs. */
+static wb_code check_told(const my_source *s, wb_error *err)
+{
+    if (s->snapshot_mode != MY_SNAP_NEVER)
+        return wb_fail(err, WB_E_CONFIG, WB_NEVER,
+                       "`position` needs snapshot: never: who has been there has the rows.");
+    if (strcasecmp(s->server.row_metadata, "FULL") == 0) return WB_OK;
+    wb_fail(
+        err, WB_E_SCHEMA, WB_NEVER,
+        "`position` needs binlog_row_metadata = FULL: the columns that tables had there are known from the log only.");
+    wb_hint(err, "SET PERSIST binlog_row_metadata = 'FULL' before the place where it begins; or leave `position` out.");
+    return WB_E_SCHEMA;
+}
+
 /* A copy that nothing follows must be of one view: one that was interrupted begins again. */
 static wb_code snapshot_only(my_source *s, const wb_resume *resume, wb_error *err)
 {
@@ -98,7 +136,7 @@ static wb_code find_start(my_source *s, const wb_resume *resume, wb_error *err)
     for (int i = 0; i < TRIES && code == WB_OK && !holds; i++) {
         if (!resume->pos.len) {
             wb_out_reset(from);
-            code = here_and_now(s, from, err);
+            code = s->position && !s->tail ? told_place(s, from, err) : here_and_now(s, from, err);
         }
         my_track_start start = {.baseline = !resume->pos.len, .from = {from->p, from->len}};
         if (code == WB_OK) code = my_track_open(s, &start, &holds, err);
@@ -179,6 +217,8 @@ static wb_code begin_session(my_source *s, const wb_resume *resume, wb_error *er
     if (code == WB_OK) code = load_tables(s, err);
     if (code != WB_OK) return code;
     if (s->snapshot_mode == MY_SNAP_ONLY) return snapshot_only(s, &r, err);
+    if (s->position && !s->tail && !r.pos.len) code = check_told(s, err);
+    if (code != WB_OK) return code;
     bool copies = s->fresh && s->snapshot_mode != MY_SNAP_NEVER, free = s->snapshot_locking == MY_LOCKING_NONE;
     code = identify(s, r.pos, err);
     if (code == WB_OK) code = my_identity(s, err);
