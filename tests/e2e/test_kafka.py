@@ -195,6 +195,21 @@ def test_scram(wb, db, kafka):
     assert "mended in 2.6.1" in wb.last_log()
 
 
+def test_scram_where_it_can_work(wb, db, own_kafka, monkeypatch):
+    """Kafka 3 takes the nonce of every librdkafka; a wrong password is the only refusal."""
+    monkeypatch.setenv("WALBROOK_KAFKA_VERSION", "3.9.1")
+    old = own_kafka("--sasl")
+    db.sql("create table t (id int primary key); insert into t values (1)")
+    scram = {"brokers": f"127.0.0.1:{old.listener('sasl')}", "sasl": "scram-sha-512", "username": "walbrook", "password": old.password}
+    wb.write([target(db, old, **{**scram, "password": "wrong"})]).run("--until", "now", code=4)
+    assert "`username` and `password`" in wb.last_log()
+    wb.write([target(db, old, **scram)]).until_now()
+    assert "a version before 4" in wb.check(code=0).stdout
+    db.sql("insert into t values (2)")
+    wb.write([target(db, old, **{**scram, "sasl": "scram-sha-256"})]).until_now()
+    assert [json.loads(m.key) for m in old.read(topic(db, "t"))] == [{"id": 1}, {"id": 2}]
+
+
 def test_what_is_refused(wb, db, kafka):
     db.sql("create table t (id int primary key)")
     for more, words in (({"rdkafka": {"message.timeout.ms": 5}}, "would be a lost change"), ({"rdkafka": {"no.such": 1}}, "no.such"),
