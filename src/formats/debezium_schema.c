@@ -295,5 +295,6 @@ void dbz_schema_change(dbz *d, const wb_txn *txn, const wb_change *c)
     if (d->element.failed) o->failed = true;
     wb_message *m =
         dbz_add(d, wb_str_of(d->prefix), (wb_str){d->schema_key.p, d->schema_key.len}, (wb_str){o->p, o->len});
+    m->aside = true; /* a topic that is made of the table's name is for its rows */
     dbz_add_base(d, m);
 }

@@ -64,5 +64,6 @@ def test_both_deliveries_through_kills(my_wb, my, kafka, load):  # proves G-01 G
     beats = f"__debezium-heartbeat.{my.name}"
     wait_until(lambda: beats in kafka.topics(beats) and len(kafka.read(beats)) > 1, 30, "heartbeats", alive=wb)
     wb.term()
+    assert {json.loads(m.value)["tableChanges"][0]["id"] for m in kafka.read(my.name)} == {f'"{my.name}"."c"'}
     for m in kafka.read(beats):
         assert json.loads(m.key) == {"serverName": my.name} and set(json.loads(m.value)) == {"ts_ms"}
