@@ -337,6 +337,19 @@ def test_a_target_that_comes_later(my_wb, my, load):
     folded(my, wb, "a")
 
 
+@pytest.mark.servers("my97", "m118")
+def test_many_tables_are_dealt_out(my_wb, my):
+    """Of some hundred tables each is read on one connection; the large one in parts, on all. Nothing is left out."""
+    my.sql("".join(f"create table t{i} (id int primary key, v int);" for i in range(270)))
+    my.sql("".join(f"insert into t{i} values (1, {i}), (2, -{i});" for i in range(0, 270, 3)))
+    wide(my, "big", 3000)
+    wb = my_wb.write([my_wb.file_target()], source=source(my, snapshot_workers=3), **FAST)
+    wb.until_now()
+    got = [(e["table_name"], e["record"]["id"], e["record"]["v"]) for e in events(wb) if e["table_name"] != "big" and e["record"]]
+    assert sorted(got) == sorted((f"t{i}", str(n), str(v)) for i in range(0, 270, 3) for n, v in ((1, i), (2, -i)))
+    assert set(reads(wb.out, "big").values()) == {1} and len(reads(wb.out, "big")) == 3000
+
+
 @pytest.mark.slow
 @pytest.mark.servers("m10")
 def test_ten_thousand_tables(my_wb, my):

@@ -195,6 +195,7 @@ typedef struct reader {
     unsigned at, end;
 } reader;
 static reader readers[4];
+static size_t nreaders; /* in use */
 static wb_table *tables[TABLES];
 
 static wb_code begin_piece(void *s, wb_batch *b, wb_txn *t, wb_error *err)
@@ -221,11 +222,17 @@ static unsigned bound(wb_str tuple, unsigned none)
     (void)snprintf(text, sizeof text, "%.*s", (int)v.len, v.ptr);
     return (unsigned)strtoul(text, NULL, 10);
 }
-static wb_code start(void *s, sql_worker *w, sql_job *j, size_t chunk, wb_error *err)
+/* Every other table is read on one connection only. */
+static bool ready(void *s, const sql_job *j, const sql_worker *w)
 {
     WB_UNUSED(s);
+    return !w || j->table % 2 == 0 || w->own == &readers[j->table % nreaders];
+}
+static wb_code start(void *s, sql_worker *w, sql_job *j, size_t chunk, wb_error *err)
+{
     WB_UNUSED(err);
     reader *r = w->own;
+    assert_true(ready(s, j, w));
     const sql_chunk *c = &j->chunks[chunk];
     r->at = bound(c->low, 0);
     r->end = c->kind == SQL_CHUNK_ROW ? r->at + 1 : bound(c->high, ROWS);
@@ -309,6 +316,7 @@ static const sql_copy_ops ops = {.piece = begin_piece,
                                  .room = room,
                                  .alive = alive,
                                  .stopped = stopped,
+                                 .ready = ready,
                                  .key = key,
                                  .id = id};
 
@@ -378,6 +386,7 @@ static void begin(sql_copy *c)
         c->ledger.jobs[i]->own = ct;
     }
     c->nworkers = sql_copy_workers_wanted(c, WB_COUNT(readers));
+    nreaders = c->nworkers;
     c->workers = calloc(c->nworkers, sizeof *c->workers);
     for (size_t i = 0; i < c->nworkers; i++) c->workers[i].own = &readers[i];
     sql_copy_begin(c, false);

@@ -138,6 +138,7 @@ typedef struct my_table {
     uint64_t id;         /* made of them */
     bool wanted, transactional;
     int64_t rows, bytes; /* estimates; -1 unknown */
+    size_t reader;       /* of a copy: the connection that has touched it, + 1; 0: all have */
 } my_table;
 typedef struct my_catalog {
     wb_arena arena;

@@ -193,6 +193,7 @@ static wb_code describe(my_source *s, sql_job *j, const my_table *t, const my_sc
     if (!ct) return my_nomem(err);
     j->own = ct;
     ct->plain = !t->transactional;
+    ct->reader = t->reader;
     ct->table = my_table_of_schema(sh, s->server.flavor, err);
     if (!ct->table) return err ? err->code : WB_E_SCHEMA;
     ct->key = wb_arena_zalloc(&c->arena, (sh->nkey + 1) * sizeof *ct->key);

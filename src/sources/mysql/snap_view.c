@@ -239,25 +239,60 @@ static wb_code open_links(my_source *s, size_t want, wb_error *err)
     return code;
 }
 
+/* Of many tables each is read on one connection, and touched there only: MariaDB looks through all locks of a
+ * connection for each lock more, and ten thousand of them on every connection would take most of a minute. Large
+ * tables, of which all read parts, are touched by all. */
+static void deal_out(const my_source *s, const tables *t, size_t readers)
+{
+    enum { MANY = 250 };
+    for (size_t i = 0; i < t->n; i++) {
+        const sql_job *j = sql_ledger_find(&s->snap.copy.ledger, t->list[i]->id);
+        t->list[i]->reader = t->n > MANY && j && j->n <= 2 ? i % readers + 1 : 0;
+    }
+}
+
+static wb_code touch_own(my_source *s, const tables *t, size_t reader, wb_error *err)
+{
+    my_table **own = calloc(t->n + 1, sizeof(my_table *));
+    size_t n = 0;
+    if (!own) return my_nomem(err);
+    for (size_t i = 0; i < t->n; i++)
+        if (!t->list[i]->reader || t->list[i]->reader == reader + 1) own[n++] = t->list[i];
+    wb_code code = my_touch(&s->snap.links[reader].link, own, n, false, err);
+    free(own);
+    return code;
+}
+
+static wb_code touch_first(my_source *s, const tables *t, wb_error *err)
+{
+    wb_code code = touch_own(s, t, 0, err);
+    if (code == WB_E_AUTH) wb_hint(err, "The snapshot needs SELECT on every table; `walbrook check` prints the GRANT.");
+    if (code == WB_E_SCHEMA) s->snap.stale = true;
+    return code;
+}
+
 /* Whoever waits for a table of which the first one holds the lock waits for an ALTER TABLE that waits for that: such a
- * connection is not used. */
+ * connection is not used, and what it was to read is the first one's. */
 static wb_code touch_all(my_source *s, const tables *t, wb_error *err)
 {
     my_snap *n = &s->snap;
-    wb_code code = my_touch(&n->links[0].link, t->list, t->n, false, err);
-    if (code == WB_E_AUTH) wb_hint(err, "The snapshot needs SELECT on every table; `walbrook check` prints the GRANT.");
-    if (code == WB_E_SCHEMA) n->stale = true;
+    deal_out(s, t, n->copy.nworkers);
+    wb_code code = touch_first(s, t, err);
     for (size_t i = 1; code == WB_OK && i < n->copy.nworkers; i++) {
         my_link *l = &n->links[i].link;
         wb_error mine;
         wb_error_reset(&mine);
         wb_code rc = my_do(l, "not to wait", "SET SESSION lock_wait_timeout = 1", &mine);
-        if (rc == WB_OK) rc = my_touch(l, t->list, t->n, false, &mine);
+        if (rc == WB_OK) rc = touch_own(s, t, i, &mine);
         if (rc == WB_E_STOPPED) {
             *err = mine;
             return rc;
         }
-        if (rc != WB_OK) keep_equal(s, i);
+        if (rc == WB_OK) continue;
+        keep_equal(s, i);
+        for (size_t k = 0; k < t->n; k++)
+            if (t->list[k]->reader > i) t->list[k]->reader = 1;
+        code = touch_first(s, t, err);
     }
     return code;
 }

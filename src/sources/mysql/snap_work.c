@@ -220,10 +220,12 @@ static wb_code stay_alive(void *ctx, wb_error *err)
 }
 
 /* Under the lock those that no view covers come first. */
-static bool is_ready(void *ctx, const sql_job *j)
+static bool is_ready(void *ctx, const sql_job *j, const sql_worker *w)
 {
     const my_source *s = ctx;
-    return !s->snap.locked || ((const sql_copy_table *)j->own)->plain;
+    const sql_copy_table *ct = j->own;
+    bool here = !w || !ct->reader || w == &s->snap.copy.workers[ct->reader - 1];
+    return here && (!s->snap.locked || ct->plain);
 }
 
 static bool is_stopped(void *ctx)

@@ -33,6 +33,7 @@ typedef struct sql_copy_table {
     size_t nkey;
     bool begun; /* its first row was handed over */
     bool plain; /* no snapshot covers it: it is read while it is locked */
+    size_t reader; /* the connection that reads it, + 1; 0: any               */
 } sql_copy_table;
 
 typedef struct sql_worker { /* one connection */
@@ -63,7 +64,8 @@ typedef struct sql_copy_ops {
     size_t (*room)(const wb_table *t, size_t len);
     wb_code (*alive)(void *s, wb_error *err); /* often, while turns are read; may be NULL */
     bool (*stopped)(void *s);
-    bool (*ready)(void *s, const sql_job *j); /* may it be read now? NULL: all */
+    /* May it be read now, on this connection (NULL: on any)? NULL: all. */
+    bool (*ready)(void *s, const sql_job *j, const sql_worker *w);
     /* The rows of a key as a condition's literals, for a chunk of one row; false: it cannot be written. */
     bool (*key)(const wb_change *c, wb_out *out);
     uint64_t (*id)(const wb_table *t); /* what the ledger knows it by */
@@ -140,7 +142,7 @@ void sql_copy_free_workers(sql_copy *c);
 
 /* copy_chunk.c; for copy_turn.c */
 wb_code sql_copy_room(sql_copy *c, size_t need, wb_error *err) WB_MUST; /* WB_AGAIN: no budget */
-bool sql_copy_pick(sql_copy *c, uint64_t mask, sql_job **job, size_t *chunk);
+bool sql_copy_pick(sql_copy *c, const sql_worker *w, uint64_t mask, sql_job **job, size_t *chunk);
 wb_code sql_copy_assign(sql_copy *c, wb_error *err) WB_MUST; /* work for those who have none */
 wb_code sql_copy_visit(sql_copy *c, bool *dry, wb_error *err) WB_MUST;
 void sql_copy_tell(sql_copy *c, const wb_table *t, bool now);

@@ -146,9 +146,9 @@ static bool was_begun(const sql_job *j)
 
 static bool round_is_over(const sql_copy *c) { return c->lone && wb_mono_us() > c->round_until; }
 
-/* The next chunk for exactly `mask` (0: for anybody). The job's emptying comes before all else of it; when the stream
- * shall go on, only what must be of one snapshot is finished. */
-bool sql_copy_pick(sql_copy *c, uint64_t mask, sql_job **job, size_t *chunk)
+/* The next chunk for exactly `mask` (0: for anybody), on `w` (NULL: on any connection). The job's emptying comes before
+ * all else of it; when the stream shall go on, only what must be of one snapshot is finished. */
+bool sql_copy_pick(sql_copy *c, const sql_worker *w, uint64_t mask, sql_job **job, size_t *chunk)
 {
     bool over = round_is_over(c);
     for (size_t i = c->cursor; i < c->ledger.n; i++) {
@@ -158,7 +158,7 @@ bool sql_copy_pick(sql_copy *c, uint64_t mask, sql_job **job, size_t *chunk)
             continue;
         }
         if (over && ((j->flags & SQL_JOB_KEYED) || !was_begun(j))) continue;
-        if (c->ops->ready && !c->ops->ready(c->source, j)) continue;
+        if (c->ops->ready && !c->ops->ready(c->source, j, w)) continue;
         for (size_t k = 0; k < j->n; k++) {
             uint64_t lacks = sql_chunk_lacks(j, &j->chunks[k], c->running);
             if (lacks && !j->chunks[k].taken && (!mask || lacks == mask)) {
@@ -211,7 +211,7 @@ wb_code sql_copy_assign(sql_copy *c, wb_error *err)
         sql_worker *w = &c->workers[i];
         sql_job *j;
         size_t chunk;
-        while (!w->job && sql_copy_pick(c, c->closing ? 0 : c->mask, &j, &chunk)) {
+        while (!w->job && sql_copy_pick(c, w, c->closing ? 0 : c->mask, &j, &chunk)) {
             bool truncates = j->chunks[chunk].kind == SQL_CHUNK_TRUNCATE;
             if (c->closing && truncates) return WB_OK;
             say_begin(c, j);
@@ -219,7 +219,6 @@ wb_code sql_copy_assign(sql_copy *c, wb_error *err)
             if (code != WB_OK) return code;
             w->early = c->closing;
         }
-        if (!w->job) break;
     }
     return WB_OK;
 }

@@ -38,7 +38,7 @@ static uint64_t next_mask(sql_copy *c)
     for (size_t i = 0; i < c->nworkers; i++)
         if (c->workers[i].job)
             return sql_chunk_lacks(c->workers[i].job, &c->workers[i].job->chunks[c->workers[i].chunk], c->running);
-    return sql_copy_pick(c, 0, &j, &chunk) ? sql_chunk_lacks(j, &j->chunks[chunk], c->running) : 0;
+    return sql_copy_pick(c, NULL, 0, &j, &chunk) ? sql_chunk_lacks(j, &j->chunks[chunk], c->running) : 0;
 }
 
 static void count_given(sql_copy *c)
