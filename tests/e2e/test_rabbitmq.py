@@ -96,6 +96,22 @@ def test_debezium_messages(wb, mq, queue):
     assert json.loads(found[1][1].headers["__debezium.newkey"]) == {"id": 2}
 
 
+def test_what_is_no_row(wb, mq, queue):
+    """Of a queue for each table: transactions and heartbeats go to the queue of their own topic, not among the rows."""
+    wb.db.sql("create table t (id int primary key)")
+    lab = f"lab{queue}"
+    wb.write([target(mq, queue=f"{lab}.${{schema}}.${{table}}", format="debezium",
+                     format_options={"prefix": lab, "transaction_metadata": True, "heartbeat": "100ms"})])
+    wb.start().streaming()
+    wb.db.sql("insert into t values (1)")
+    arrived(wb, mq, f"{lab}.public.t", 1)
+    arrived(wb, mq, f"{lab}.transaction", 2)
+    arrived(wb, mq, f"__debezium-heartbeat.{lab}", 1)
+    wb.term()
+    assert [json.loads(b)["op"] for _, _, b in mq.take(f"{lab}.public.t")] == ["c"]
+    assert [json.loads(b)["status"] for _, _, b in mq.take(f"{lab}.transaction")] == ["BEGIN", "END"]
+
+
 @pytest.mark.parametrize("kind", ["quorum", "stream"])
 def test_kinds_of_queues(wb, mq, queue, kind):
     wb.db.sql("create table t (id int primary key); insert into t select generate_series(1, 500)")

@@ -66,8 +66,9 @@ static void expect_place(rq_places *p, const wb_table *t, wb_str topic, const ch
     rq_place *a, *b;
     wb_error err;
     wb_error_reset(&err);
-    assert_int_equal(rq_place_of(p, &txn, t ? &c : NULL, topic, &a, &err), WB_OK);
-    assert_int_equal(rq_place_of(p, &txn, t ? &c : NULL, topic, &b, &err), WB_OK);
+    const wb_message m = {.topic = topic};
+    assert_int_equal(rq_place_of(p, &txn, t ? &c : NULL, &m, &a, &err), WB_OK);
+    assert_int_equal(rq_place_of(p, &txn, t ? &c : NULL, &m, &b, &err), WB_OK);
     assert_ptr_equal(a, b);
     assert_true(wb_str_is(a->exchange, exchange));
     assert_true(wb_str_is(a->key, key));
@@ -130,7 +131,8 @@ static void test_places(void **state)
     wb_table t = orders;
     wb_change c = {.op = WB_INSERT, .table = &t};
     t.name = (wb_str){big, sizeof big};
-    assert_int_equal(rq_place_of(&p, NULL, &c, none, &fixed, &err), WB_E_LIMIT);
+    const wb_message m = {.topic = none};
+    assert_int_equal(rq_place_of(&p, NULL, &c, &m, &fixed, &err), WB_E_LIMIT);
     assert_int_equal(err.next, WB_POISON);
     rq_places_close(&p);
 }

@@ -159,7 +159,7 @@ wb_code rq_message_put(rq_target *f, const wb_txn *txn, const wb_change *c, cons
     if (c) d.type = wb_str_of(wb_change_type(c));
     wb_code code = put_id(f, &d, nth, err);
     if (code == WB_OK) code = measure(f, &d, err);
-    if (code == WB_OK) code = rq_place_of(&f->setup.places, txn, c, m->topic, &place, err);
+    if (code == WB_OK) code = rq_place_of(&f->setup.places, txn, c, m, &place, err);
     if (code != WB_OK) return code;
     if (!rq_window_room(&f->window, d.bytes)) return WB_AGAIN;
     rq_message *out = rq_window_push(&f->window, d.bytes, &memory);

@@ -121,11 +121,14 @@ void rq_places_close(rq_places *p)
 static bool fixed(const wb_template *t) { return !t || !(wb_template_uses(t) & ~WB_WORD_BIT(WB_WORD_NAME)); }
 bool rq_places_fixed_queue(const rq_places *p) { return p->queue && fixed(p->queue); }
 
-static void put(const rq_places *p, const wb_template *t, const wb_words *w, wb_out *o, size_t *end)
+/* What is about no row keeps the format's topic where the template has words of rows. */
+static void put(const wb_template *t, const wb_words *w, bool aside, wb_out *o)
 {
-    WB_UNUSED(p);
-    if (t) wb_template_put(t, w, o);
-    *end = o->len;
+    const uint32_t of_rows = WB_WORDS_OF_TABLE | WB_WORD_BIT(WB_WORD_ROUTE) | WB_WORD_BIT(WB_WORD_OPERATION);
+    if (t && aside && (wb_template_uses(t) & of_rows) && w->of[WB_WORD_TOPIC].len)
+        wb_out_str(o, w->of[WB_WORD_TOPIC]);
+    else if (t)
+        wb_template_put(t, w, o);
 }
 
 /* What a message has for a routing key when nobody says: the format's topic, the route, schema.table. */
@@ -194,19 +197,21 @@ static wb_code add(rq_places *p, wb_str exchange, wb_str queue, wb_str key, uint
     return WB_OK;
 }
 
-static wb_code find(rq_places *p, const wb_words *w, rq_place **out, wb_error *err)
+static wb_code find(rq_places *p, const wb_words *w, bool aside, rq_place **out, wb_error *err)
 {
     wb_out *o = &p->scratch;
     size_t a, b, c;
     wb_out_reset(o);
-    put(p, p->exchange, w, o, &a);
+    put(p->exchange, w, aside, o);
+    a = o->len;
     wb_out_byte(o, 0);
-    put(p, p->queue, w, o, &b);
+    put(p->queue, w, aside, o);
+    b = o->len;
     wb_out_byte(o, 0);
     if (!p->exchange)
         wb_out_put(o, o->p + a + 1, o->failed ? 0 : b - a - 1);
     else if (p->key)
-        wb_template_put(p->key, w, o);
+        put(p->key, w, aside, o);
     else
         put_usual_key(w, o);
     c = o->len;
@@ -222,14 +227,15 @@ static wb_code find(rq_places *p, const wb_words *w, rq_place **out, wb_error *e
     return add(p, exchange, queue, key, hash, out, err);
 }
 
-wb_code rq_place_of(rq_places *p, const wb_txn *txn, const wb_change *c, wb_str topic, rq_place **out, wb_error *err)
+wb_code rq_place_of(rq_places *p, const wb_txn *txn, const wb_change *c, const wb_message *m, rq_place **out,
+                    wb_error *err)
 {
     char lower[16];
     wb_words w;
     w.of[WB_WORD_NAME] = wb_str_of(p->pipeline);
-    w.of[WB_WORD_TOPIC] = topic;
+    w.of[WB_WORD_TOPIC] = m->topic;
     wb_words_fill(&w, txn, c, lower);
-    return find(p, &w, out, err);
+    return find(p, &w, m->aside, out, err);
 }
 
 wb_code rq_place_fixed(rq_places *p, rq_place **out, wb_error *err)
@@ -237,7 +243,7 @@ wb_code rq_place_fixed(rq_places *p, rq_place **out, wb_error *err)
     wb_words w = {.of[WB_WORD_NAME] = wb_str_of(p->pipeline)};
     *out = NULL;
     if (!fixed(p->exchange) || !fixed(p->queue)) return WB_OK;
-    return find(p, &w, out, err);
+    return find(p, &w, false, out, err);
 }
 
 /* ---------------------------------------------------------------- declaring */

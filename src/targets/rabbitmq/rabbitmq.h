@@ -109,7 +109,7 @@ typedef struct rq_places {
 wb_code rq_places_open(rq_places *p, wb_error *err) WB_MUST;
 void rq_places_close(rq_places *p);
 /* Where a message goes. WB_POISON: a name that AMQP cannot carry. */
-wb_code rq_place_of(rq_places *p, const wb_txn *txn, const wb_change *c, wb_str topic, rq_place **out,
+wb_code rq_place_of(rq_places *p, const wb_txn *txn, const wb_change *c, const wb_message *m, rq_place **out,
                     wb_error *err) WB_MUST;
 /* The one place there is without a change, or NULL: it depends on the table. */
 wb_code rq_place_fixed(rq_places *p, rq_place **out, wb_error *err) WB_MUST;
