@@ -51,14 +51,16 @@ void kf_pace_took(kf_target *k, kf_topic *t, int64_t size)
 /* The queue is full, or a view waits for room: until there is some, or ms. */
 void kf_pace_wait(kf_target *k, int ms)
 {
-    int64_t until = wb_mono_us() + (int64_t)ms * 1000;
+    int64_t until = wb_mono_us() + (int64_t)ms * 1000, before = unanswered(k);
     do {
-        if (!on_its_way(k)) {
-            if (k->produced > k->sent || unanswered(k)) send_now(k);
-            return;
+        if (on_its_way(k)) {
+            rd_kafka_poll(k->rk, SEND_MS);
+        } else {
+            bool more = k->produced > k->sent;
+            send_now(k);
+            if (more) return;
         }
-        rd_kafka_poll(k->rk, SEND_MS);
-    } while (wb_mono_us() < until && k->broken.code == WB_OK && !kf_stopped(k));
+    } while (unanswered(k) >= before && wb_mono_us() < until && k->broken.code == WB_OK && !kf_stopped(k));
 }
 
 /* Nothing more is waiting. */
