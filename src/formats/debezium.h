@@ -56,6 +56,7 @@ typedef enum dbz_conv {
     DBZ_TRUTH,      /* tinyint(1) as a boolean */
     DBZ_WKB_POINT,  /* MySQL's geometry */
     DBZ_WKB,
+    DBZ_VECTOR, /* MySQL's: a list of floats */
     DBZ_ARRAY
 } dbz_conv;
 
@@ -238,6 +239,7 @@ void dbz_escape(wb_out *o, const char *p, size_t n);
 void dbz_string(wb_out *o, wb_str s); /* in quotes */
 void dbz_string_or_null(wb_out *o, wb_str s);
 void dbz_put_double(wb_out *o, double v);
+void dbz_put_floats(wb_out *o, const char *p, size_t n); /* of "[1,2.5]" */
 void dbz_java_number(wb_out *o, size_t at, bool single);
 /* debezium_decimal.c: the unscaled value as quoted base64. variable: *scale is set. False: not a number. */
 bool dbz_put_unscaled(dbz *d, wb_out *o, const char *p, size_t n, bool variable, int *scale);

@@ -175,3 +175,15 @@ void dbz_put_double(wb_out *o, double v)
     if (wb_json_value(o, &f, &plain, NULL) != WB_OK) o->failed = true;
     dbz_java_number(o, at, false);
 }
+
+void dbz_put_floats(wb_out *o, const char *p, size_t n)
+{
+    for (size_t i = 0; i < n;) {
+        size_t k = 0, at = o->len;
+        while (i + k < n && !strchr("[],", p[i + k])) k++;
+        wb_out_put(o, p + i, k);
+        dbz_java_number(o, at, true);
+        i += k;
+        if (i < n) wb_out_byte(o, p[i++]);
+    }
+}

@@ -187,7 +187,7 @@ static bool text_or_bytes(const dbz *d, const wb_column *c, const dbz_my_type *t
         f->doc = "Geometry";
         f->inner = geometry_fields;
     } else if (strcmp(t->name, "vector") == 0) {
-        simple(f, DBZ_PLAIN, "array", "io.debezium.data.FloatVector");
+        simple(f, DBZ_VECTOR, "array", "io.debezium.data.FloatVector");
         f->inner = vector_items;
     } else if (c->kind == WB_BYTES) {
         dbz_bytes_field(d, f, DBZ_BYTES);

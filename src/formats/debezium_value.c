@@ -332,6 +332,7 @@ wb_code dbz_put(dbz *d, const dbz_field *f, const wb_value *v, wb_out *o, wb_err
     case DBZ_BIT:
         wb_out_z(o, (v->flags & WB_V_TEXT ? v->len && v->as.ptr[v->len - 1] == '1' : v->as.u != 0) ? "true" : "false");
         return WB_OK;
+    case DBZ_VECTOR: dbz_put_floats(o, v->as.ptr, v->len); return WB_OK;
     case DBZ_FLOAT_WIDE: return dbz_put_wide(o, v) ? WB_OK : refuse(v, "a number", err);
     case DBZ_TRUTH: wb_out_z(o, v->as.i > 0 ? "true" : "false"); return WB_OK;
     case DBZ_WKB_POINT:

@@ -284,6 +284,7 @@ DIFFERENCES_MYSQL = {
     "several-rules": (r"mysql/filters", r"schema\.fields\[\w+\]\.fields\[(name|email)\]\.parameters.*|payload\.(before|after)\.email",
                       lambda a, b, m: a == "(missing)" or len(b) == 64),
     "default-quotes": (r".*/defaults", r"schema\.fields\[\w+\]\.fields\[(v|bn)\]\.default", lambda a, b, m: (a, b) in (("it''s", "it's"), ("YWJcMA==", "YWIA"))),
+    "float-digits": (r"mysql/vector", r"payload\.after\.w\[\d\]", lambda a, b, m: float32(float(a)) == float32(float(b))),
     "default-unsigned": (r".*/defaults", r"schema\.fields\[\w+\]\.fields\[bu\]\.default", lambda a, b, m: (a, b) == (2**63 - 1, -1)),
 }
 # Of the messages of the schema change topic, wherever they are.
