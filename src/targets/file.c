@@ -146,17 +146,6 @@ static bool streams(const file_target *f)
     return stat(f->full, &st) == 0 && !S_ISREG(st.st_mode);
 }
 
-static wb_code open_formatter(file_target *f, wb_error *err)
-{
-    const wb_format *format = wb_host_format(f->host, f->format);
-    if (!format) {
-        wb_fail(err, WB_E_CONFIG, WB_NEVER, "There is no format named \"%s\".", f->format);
-        wb_hint(err, "`walbrook help format` lists those there are.");
-        return WB_E_CONFIG;
-    }
-    return wb_formatter_open(&f->formatter, format, f->format_options, f->host, err);
-}
-
 static wb_code file_open(void *ctx, wb_host *h, wb_open *o, wb_error *err)
 {
     file_target *f = ctx;
@@ -167,7 +156,7 @@ static wb_code file_open(void *ctx, wb_host *h, wb_open *o, wb_error *err)
     f->fd = f->journal.fd = -1;
     wb_code code = file_resolve(f, h, f->full, sizeof f->full, &f->mode, err);
     f->is_stream = code == WB_OK && streams(f);
-    if (code == WB_OK) code = open_formatter(f, err);
+    if (code == WB_OK) code = wb_formatter_open(&f->formatter, f->format, f->format_options, f->host, err);
     f->ends = code == WB_OK && f->formatter.format->messages;
     f->by_message = f->ends || f->envelope;
     if (code == WB_OK && f->compress != FILE_PLAIN)

@@ -124,15 +124,7 @@ static void check_format(const file_target *f, wb_host *h, wb_report *r)
 {
     wb_error err;
     wb_error_reset(&err);
-    const wb_format *format = wb_host_format(h, f->format);
-    wb_formatter formatter;
-    if (!format) {
-        wb_report_add(r, WB_BAD, "walbrook help format", "There is no format named \"%s\".", f->format);
-    } else if (wb_formatter_open(&formatter, format, f->format_options, h, &err) != WB_OK) {
-        wb_report_add(r, WB_BAD, NULL, "%s%s%s", err.where, err.where[0] ? ": " : "", err.message);
-    } else {
-        wb_formatter_close(&formatter);
-    }
+    wb_formatter_check(f->format, f->format_options, h, r);
     file_compress *packer = NULL;
     if (f->compress != FILE_PLAIN && file_compress_new(f->compress, (int)f->level, &packer, &err) != WB_OK)
         wb_report_error(r, &err);

@@ -6,9 +6,15 @@
 #include "base/options.h"
 #include "formats/json.h"
 
-wb_code wb_formatter_open(wb_formatter *f, const wb_format *format, const wb_node *options, wb_host *h, wb_error *err)
+wb_code wb_formatter_open(wb_formatter *f, const char *name, const wb_node *options, wb_host *h, wb_error *err)
 {
+    const wb_format *format = wb_host_format(h, name);
     memset(f, 0, sizeof *f);
+    if (!format) {
+        wb_fail(err, WB_E_CONFIG, WB_NEVER, "There is no format named \"%s\".", name);
+        wb_hint(err, "`walbrook help format` lists those there are.");
+        return WB_E_CONFIG;
+    }
     wb_arena_init(&f->arena, 4096, 0);
     void *ctx = wb_arena_zalloc(&f->arena, WB_MAX(format->head.ctx_size, (size_t)1));
     char what[64];
@@ -23,6 +29,20 @@ wb_code wb_formatter_open(wb_formatter *f, const wb_format *format, const wb_nod
     }
     if (code != WB_OK) wb_formatter_close(f);
     return code;
+}
+
+void wb_formatter_check(const char *name, const wb_node *options, wb_host *h, wb_report *r)
+{
+    wb_error err;
+    wb_error_reset(&err);
+    wb_formatter f;
+    if (!wb_host_format(h, name))
+        wb_report_add(r, WB_BAD, "walbrook help format", "There is no format named \"%s\".", name);
+    else if (wb_formatter_open(&f, name, options, h, &err) != WB_OK)
+        wb_report_add(r, WB_BAD, err.hint[0] ? err.hint : NULL, "%s%s%s", err.where, err.where[0] ? ": " : "",
+                      err.message);
+    else
+        wb_formatter_close(&f);
 }
 
 void wb_formatter_close(wb_formatter *f)
@@ -77,4 +97,30 @@ wb_code wb_formatter_messages(wb_formatter *f, const wb_txn *txn, const wb_chang
     if (keyed) f->one.key = (wb_str){f->key.p, f->key.len};
     *out = (wb_messages){&f->one, 1};
     return WB_OK;
+}
+
+wb_code wb_formatter_next(wb_formatter *f, const wb_view *v, wb_formatting *at, wb_error *err)
+{
+    size_t i = at->change;
+    const wb_change *c = wb_view_next(v, &i);
+    size_t before = c ? c->txn : v->ntxns;
+    const wb_txn *txn = NULL;
+    while (at->ended < before && !txn) {
+        const wb_txn *x = &v->txns[at->ended++];
+        if (x->flags & WB_TXN_END) txn = x;
+    }
+    if (txn) {
+        c = NULL;
+    } else if (c) {
+        at->change = i;
+        txn = wb_view_txn(v, c);
+    } else if (at->timed) {
+        return WB_END;
+    } else {
+        at->timed = true;
+    }
+    at->of = c;
+    at->message = 0;
+    at->messages.n = 0;
+    return wb_formatter_messages(f, txn, c, &at->messages, err);
 }

@@ -44,15 +44,6 @@ static void kf_close(void *ctx)
     wb_error_reset(&k->trouble);
 }
 
-wb_code kf_open_formatter(kf_target *k, wb_host *h, wb_error *err)
-{
-    const wb_format *format = wb_host_format(h, k->format);
-    if (format) return wb_formatter_open(&k->formatter, format, k->format_options, h, err);
-    wb_fail(err, WB_E_CONFIG, WB_NEVER, "There is no format named \"%s\".", k->format);
-    wb_hint(err, "`walbrook help format` lists those there are.");
-    return WB_E_CONFIG;
-}
-
 typedef struct remembered {
     char id[64];
 } remembered;
@@ -121,7 +112,7 @@ static wb_code kf_open(void *ctx, wb_host *h, wb_open *o, wb_error *err)
     k->is_open = k->in_open = true;
     wb_arena_init(&k->arena, 1024, 0);
     bool exact = k->delivery == KF_EXACTLY_ONCE;
-    wb_code code = kf_open_formatter(k, h, err);
+    wb_code code = wb_formatter_open(&k->formatter, k->format, k->format_options, h, err);
     if (code == WB_OK) code = kf_topics_open(k, err);
     if (code == WB_OK && exact) code = kf_position_names(k, err);
     if (code == WB_OK) code = connect_to(k, o, err);

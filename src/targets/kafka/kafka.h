@@ -55,13 +55,9 @@ typedef struct kf_ticket {
 /* Where write has come to in the view that it could not send as a whole. */
 typedef struct kf_place {
     bool active;
-    bool timed; /* what time brings was asked for: the last of a view */
     wb_ticket ticket;
     kf_ticket *record;
-    size_t change, ended; /* next change; next transaction whose end is due */
-    wb_messages messages; /* of the format, until its next call */
-    size_t message;
-    const wb_change *of; /* what the messages are about; NULL: of no change */
+    wb_formatting of_view;
 } kf_place;
 
 typedef struct kf_target {
@@ -196,6 +192,5 @@ bool kf_position_parse(const char *text, size_t n, kf_mark *m);
 wb_code kf_check(void *ctx, wb_host *h, wb_report *r, wb_error *err);
 wb_code kf_status(void *ctx, wb_host *h, const wb_facts *facts, wb_error *err);
 wb_code kf_destination(void *ctx, char *out, size_t cap);
-wb_code kf_open_formatter(kf_target *k, wb_host *h, wb_error *err) WB_MUST;
 const char *kf_version(void);
 #endif

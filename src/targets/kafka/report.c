@@ -206,7 +206,8 @@ static void check_options(probe *p)
 {
     wb_error why;
     wb_error_reset(&why);
-    if (kf_open_formatter(&p->k, p->k.host, &why) == WB_OK && kf_topics_open(&p->k, &why) == WB_OK)
+    wb_code code = wb_formatter_open(&p->k.formatter, p->k.format, p->k.format_options, p->k.host, &why);
+    if (code == WB_OK && kf_topics_open(&p->k, &why) == WB_OK)
         wb_error_reset(&why);
     else
         say(p->r, &why);

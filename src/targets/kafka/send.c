@@ -65,7 +65,7 @@ static wb_code produce(kf_target *k, kf_topic *t, const wb_message *m, wb_error 
 
 static wb_code too_large(kf_target *k, const wb_view *v, const kf_topic *t, int64_t size, wb_error *err)
 {
-    const wb_change *c = k->at.of;
+    const wb_change *c = k->at.of_view.of;
     const wb_table *table = c ? c->table : NULL;
     wb_error why;
     wb_error_reset(&why);
@@ -89,11 +89,11 @@ static wb_code too_large(kf_target *k, const wb_view *v, const kf_topic *t, int6
 static wb_code check_sizes(kf_target *k, const wb_view *v, bool *drop, wb_error *err)
 {
     *drop = false;
-    for (size_t i = 0; i < k->at.messages.n; i++) {
-        const wb_message *m = &k->at.messages.items[i];
+    for (size_t i = 0; i < k->at.of_view.messages.n; i++) {
+        const wb_message *m = &k->at.of_view.messages.items[i];
         int64_t size = size_of(m);
         if (WB_LIKELY(size < 1000)) continue; /* no limit is below */
-        kf_topic *t = kf_topic_of(k, k->at.of, m, err);
+        kf_topic *t = kf_topic_of(k, k->at.of_view.of, m, err);
         if (!t) return err->code;
         if (size <= t->limit) continue;
         *drop = true;
@@ -104,37 +104,9 @@ static wb_code check_sizes(kf_target *k, const wb_view *v, bool *drop, wb_error 
 
 /* ---------------------------------------------------------------- a view */
 
-/* The next change's messages; before it those of ends of transactions, after all what time brings. WB_END: no more. */
-static wb_code next_messages(kf_target *k, const wb_view *v, wb_error *err)
-{
-    kf_place *at = &k->at;
-    size_t i = at->change;
-    const wb_change *c = wb_view_next(v, &i);
-    size_t before = c ? c->txn : v->ntxns;
-    const wb_txn *txn = NULL;
-    while (at->ended < before && !txn) {
-        const wb_txn *x = &v->txns[at->ended++];
-        if (x->flags & WB_TXN_END) txn = x;
-    }
-    if (txn) {
-        c = NULL;
-    } else if (c) {
-        at->change = i;
-        txn = wb_view_txn(v, c);
-    } else if (at->timed) {
-        return WB_END;
-    } else {
-        at->timed = true;
-    }
-    at->of = c;
-    at->message = 0;
-    at->messages.n = 0;
-    return wb_formatter_messages(&k->formatter, txn, c, &at->messages, err);
-}
-
 static wb_code send_messages(kf_target *k, wb_error *err)
 {
-    kf_place *at = &k->at;
+    wb_formatting *at = &k->at.of_view;
     while (at->message < at->messages.n) {
         const wb_message *m = &at->messages.items[at->message];
         kf_topic *t = kf_topic_of(k, at->of, m, err);
@@ -143,7 +115,7 @@ static wb_code send_messages(kf_target *k, wb_error *err)
         wb_code code = kf_pace_room(k, t, size) ? produce(k, t, m, err) : WB_AGAIN;
         if (code != WB_OK) return code;
         kf_pace_took(k, t, size);
-        if (at->record) at->record->open++;
+        if (k->at.record) k->at.record->open++;
         at->message++;
         if (WB_UNLIKELY(++k->since_poll >= POLL_EVERY)) {
             k->since_poll = 0;
@@ -157,7 +129,8 @@ static wb_code send_messages(kf_target *k, wb_error *err)
 /* A change that cannot be a message is the engine's to keep. */
 static wb_code poison(kf_target *k, const wb_view *v, const wb_error *why, wb_error *err)
 {
-    if (why->next == WB_POISON && k->at.of) return wb_host_poison(k->host, k->at.ticket, v, k->at.of, why, err);
+    if (why->next == WB_POISON && k->at.of_view.of)
+        return wb_host_poison(k->host, k->at.ticket, v, k->at.of_view.of, why, err);
     if (err && err->code == WB_OK) *err = *why;
     if (err && err->next == WB_RETRY) err->next = WB_RECONNECT; /* a part of the view is on its way */
     return why->code;
@@ -182,14 +155,14 @@ wb_code kf_send_view(kf_target *k, const wb_view *v, wb_ticket t, wb_error *err)
         if (code != WB_OK || k->broken.code != WB_OK) break;
         wb_error why;
         wb_error_reset(&why);
-        code = next_messages(k, v, &why);
+        code = wb_formatter_next(&k->formatter, v, &k->at.of_view, &why);
         if (code == WB_END) break;
         bool drop = false;
         if (code == WB_OK)
             code = check_sizes(k, v, &drop, err);
         else
             drop = true, code = poison(k, v, &why, err);
-        if (drop) k->at.messages.n = 0;
+        if (drop) k->at.of_view.messages.n = 0;
     }
     if (k->broken.code != WB_OK) return kf_repeat(k, err);
     if (code != WB_END) return code;

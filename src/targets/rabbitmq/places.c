@@ -248,15 +248,6 @@ wb_code rq_place_fixed(rq_places *p, rq_place **out, wb_error *err)
 
 /* ---------------------------------------------------------------- declaring */
 
-static amqp_bytes_t bytes_of(wb_str s)
-{
-    union {
-        const char *in;
-        void *out;
-    } u = {s.ptr};
-    return (amqp_bytes_t){s.len, u.out};
-}
-
 /* Passive: only a person can mend what is not there. */
 static wb_code declared(const rq_places *p, rq_conn *c, const char *what, wb_str name, wb_error *err)
 {
@@ -274,7 +265,7 @@ static wb_code declare_exchange(rq_places *p, rq_conn *c, const rq_place *place,
     if (!place->exchange.len || strncmp(place->exchange.ptr, "amq.", WB_MIN(place->exchange.len, (size_t)4)) == 0)
         return WB_OK; /* the broker's own */
     bool passive = p->declare == RQ_PASSIVE;
-    amqp_exchange_declare(c->amqp, RQ_DECLARE, bytes_of(place->exchange), amqp_cstring_bytes(p->exchange_type), passive,
+    amqp_exchange_declare(c->amqp, RQ_DECLARE, rq_bytes(place->exchange), amqp_cstring_bytes(p->exchange_type), passive,
                           p->durable, 0, 0, passive ? amqp_empty_table : p->exchange_table);
     return declared(p, c, "the exchange", place->exchange, err);
 }
@@ -283,11 +274,11 @@ static wb_code declare_queue(rq_places *p, rq_conn *c, const rq_place *place, wb
 {
     if (!place->queue.len) return WB_OK;
     bool passive = p->declare == RQ_PASSIVE;
-    amqp_queue_declare(c->amqp, RQ_DECLARE, bytes_of(place->queue), passive, p->durable, 0, 0,
+    amqp_queue_declare(c->amqp, RQ_DECLARE, rq_bytes(place->queue), passive, p->durable, 0, 0,
                        passive ? amqp_empty_table : p->queue_table);
     wb_code code = declared(p, c, "the queue", place->queue, err);
     if (code != WB_OK || passive || !place->exchange.len) return code;
-    amqp_queue_bind(c->amqp, RQ_DECLARE, bytes_of(place->queue), bytes_of(place->exchange), bytes_of(place->key),
+    amqp_queue_bind(c->amqp, RQ_DECLARE, rq_bytes(place->queue), rq_bytes(place->exchange), rq_bytes(place->key),
                     amqp_empty_table);
     return declared(p, c, "to bind the queue", place->queue, err);
 }

@@ -228,15 +228,6 @@ static wb_code listen(rq_target *f, int ms, wb_error *err)
 
 /* ---------------------------------------------------------------- sending */
 
-static amqp_bytes_t bytes_of(wb_str s)
-{
-    union {
-        const char *in;
-        void *out;
-    } u = {s.ptr};
-    return (amqp_bytes_t){s.len, u.out};
-}
-
 /* A broken connection: its last words say more than that it is broken. */
 static wb_code lost(rq_target *f, int status, wb_error *err)
 {
@@ -255,7 +246,7 @@ static wb_code publish(rq_target *f, rq_message *m, wb_error *err)
 {
     wb_code code = m->place->ready ? WB_OK : rq_place_declare(&f->setup.places, &f->conn, m->place, err);
     if (code != WB_OK) return code;
-    int status = amqp_basic_publish(f->conn.amqp, RQ_PUBLISH, bytes_of(m->place->exchange), bytes_of(m->place->key), 1,
+    int status = amqp_basic_publish(f->conn.amqp, RQ_PUBLISH, rq_bytes(m->place->exchange), rq_bytes(m->place->key), 1,
                                     0, &m->properties, m->body);
     if (status != AMQP_STATUS_OK) return lost(f, status, err);
     rq_window_sent(&f->window);
@@ -299,44 +290,13 @@ static wb_code make_room(rq_target *f, wb_error *err)
 
 /* ---------------------------------------------------------------- write */
 
-/* The next messages of the view: those of a change; of the ends of transactions that come before it; of time. */
-static wb_code make_messages(rq_target *f, const wb_view *v, bool *end, wb_error *err)
-{
-    rq_cursor *k = &f->cursor;
-    const wb_change *c;
-    k->item = 0;
-    k->list = (wb_messages){0};
-    k->of_change = false;
-    if (!k->have && (c = wb_view_next(v, &k->at)) != NULL) {
-        k->have = true;
-        k->index = (size_t)(c - v->changes);
-    }
-    size_t before = k->have ? v->changes[k->index].txn : v->ntxns;
-    while (k->ended < before) {
-        const wb_txn *txn = &v->txns[k->ended++];
-        if (txn->flags & WB_TXN_END) return wb_formatter_messages(&f->formatter, txn, NULL, &k->list, err);
-    }
-    if (k->have) {
-        c = &v->changes[k->index];
-        k->have = false;
-        k->of_change = true;
-        return wb_formatter_messages(&f->formatter, wb_view_txn(v, c), c, &k->list, err);
-    }
-    if (!k->timed) {
-        k->timed = true;
-        return wb_formatter_messages(&f->formatter, NULL, NULL, &k->list, err);
-    }
-    *end = true;
-    return WB_OK;
-}
-
 /* A change that cannot be sent goes to the dead letters, if there are any. */
 static wb_code give_up(rq_target *f, const wb_view *v, wb_ticket t, const wb_error *why, wb_error *err)
 {
-    rq_cursor *k = &f->cursor;
-    if (why->next == WB_POISON && k->of_change) {
-        k->item = k->list.n;
-        return wb_host_poison(f->host, t, v, &v->changes[k->index], why, err);
+    wb_formatting *at = &f->cursor.of_view;
+    if (why->next == WB_POISON && at->of) {
+        at->message = at->messages.n;
+        return wb_host_poison(f->host, t, v, at->of, why, err);
     }
     if (err && err->code == WB_OK) *err = *why;
     if (err && err->next == WB_POISON) err->next = WB_NEVER;
@@ -346,41 +306,41 @@ static wb_code give_up(rq_target *f, const wb_view *v, wb_ticket t, const wb_err
 
 static wb_code put_one(rq_target *f, const wb_view *v, wb_ticket t, wb_error *err)
 {
-    rq_cursor *k = &f->cursor;
-    const wb_change *c = k->of_change ? &v->changes[k->index] : NULL;
+    wb_formatting *at = &f->cursor.of_view;
+    const wb_change *c = at->of;
     wb_error why;
     for (;;) {
         wb_error_reset(&why);
-        wb_code code = rq_message_put(f, c ? wb_view_txn(v, c) : NULL, c, &k->list.items[k->item], k->item, &why);
+        wb_code code =
+            rq_message_put(f, c ? wb_view_txn(v, c) : NULL, c, &at->messages.items[at->message], at->message, &why);
         if (code == WB_OK) break;
         if (code != WB_AGAIN) return give_up(f, v, t, &why, err);
         code = make_room(f, err);
         if (code != WB_OK) return code;
     }
-    k->item++;
+    at->message++;
     return pump(f, err);
 }
 
 static wb_code put_view(rq_target *f, const wb_view *v, wb_ticket t, wb_error *err)
 {
     rq_cursor *k = &f->cursor;
+    wb_formatting *at = &k->of_view;
     wb_code code = WB_OK;
-    bool end = false;
     if (!k->active || k->ticket != t) *k = (rq_cursor){.active = true, .ticket = t};
     wb_formatter_view(&f->formatter, v);
-    while (code == WB_OK && !end) {
-        if (k->item < k->list.n) {
+    while (code == WB_OK) {
+        if (at->message < at->messages.n) {
             code = put_one(f, v, t, err);
             continue;
         }
         wb_error why;
         wb_error_reset(&why);
-        code = make_messages(f, v, &end, &why);
-        if (code != WB_OK) code = give_up(f, v, t, &why, err);
+        code = wb_formatter_next(&f->formatter, v, at, &why);
+        if (code != WB_OK && code != WB_END) code = give_up(f, v, t, &why, err);
     }
-    if (code != WB_OK) return code;
+    if (code != WB_END) return code;
     k->active = false;
-    k->list = (wb_messages){0};
     if (!rq_window_ticket(&f->window, t))
         return wb_fail(err, WB_E_NOMEM, WB_RECONNECT, "There is no memory to keep tickets.");
     wb_host_free(f->host, t);
@@ -458,17 +418,6 @@ static void rq_close(void *ctx)
     atomic_store(&f->blocked, false);
 }
 
-static wb_code open_formatter(rq_target *f, wb_error *err)
-{
-    const wb_format *format = wb_host_format(f->host, f->format);
-    if (!format) {
-        wb_fail(err, WB_E_CONFIG, WB_NEVER, "There is no format named \"%s\".", f->format);
-        wb_hint(err, "`walbrook help format` lists those there are.");
-        return WB_E_CONFIG;
-    }
-    return wb_formatter_open(&f->formatter, format, f->format_options, f->host, err);
-}
-
 static wb_code rq_open(void *ctx, wb_host *h, wb_open *o, wb_error *err)
 {
     rq_target *f = ctx;
@@ -485,7 +434,7 @@ static wb_code rq_open(void *ctx, wb_host *h, wb_open *o, wb_error *err)
     f->expiration[0] = 0;
     if (f->ttl_ms > 0) snprintf(f->expiration, sizeof f->expiration, "%lld", (long long)f->ttl_ms);
     wb_code code = rq_setup_open(f, h, &f->setup, err);
-    if (code == WB_OK) code = open_formatter(f, err);
+    if (code == WB_OK) code = wb_formatter_open(&f->formatter, f->format, f->format_options, f->host, err);
     if (code == WB_OK && !rq_window_open(&f->window, (size_t)f->window_size, (size_t)wb_host_memory(h)))
         code = wb_fail(err, WB_E_NOMEM, WB_RETRY, "There is no memory for the window of target rabbitmq.");
     if (code == WB_OK) code = rq_conn_open(&f->conn, h, &f->setup.settings, err);

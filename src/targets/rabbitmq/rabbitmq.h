@@ -19,6 +19,16 @@
 #include "targets/formatter.h"
 #include "walbrook/plugin.h"
 
+/* For calls that take bytes as not const and only read them. */
+static inline amqp_bytes_t rq_bytes(wb_str s)
+{
+    union {
+        const char *in;
+        void *out;
+    } u = {s.ptr};
+    return (amqp_bytes_t){s.len, u.out};
+}
+
 /* ---------------------------------------------------------------- url.c */
 
 enum { RQ_HOSTS = 8 };
@@ -185,13 +195,7 @@ enum { RQ_STOP, RQ_RETRY, RQ_SKIP }; /* unroutable */
 typedef struct rq_cursor {
     bool active;
     wb_ticket ticket;
-    size_t at;    /* of wb_view_next */
-    size_t ended; /* transactions whose ends are made */
-    size_t index; /* of the change that is next, or whose messages `list` has */
-    bool have;    /* it is next */
-    bool of_change, timed;
-    wb_messages list;
-    size_t item;
+    wb_formatting of_view;
 } rq_cursor;
 
 /* What the options mean. */

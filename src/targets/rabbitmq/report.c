@@ -72,14 +72,10 @@ wb_code rq_destination(void *ctx, char *out, size_t cap)
 
 wb_code rq_count(rq_conn *c, wb_str queue, int64_t *messages, int64_t *consumers, wb_error *err)
 {
-    union {
-        const char *in;
-        void *out;
-    } name = {queue.ptr};
     wb_code code = rq_conn_declares(c, err);
     if (code != WB_OK) return code;
     const amqp_queue_declare_ok_t *r =
-        amqp_queue_declare(c->amqp, RQ_DECLARE, (amqp_bytes_t){queue.len, name.out}, 1, 0, 0, 0, amqp_empty_table);
+        amqp_queue_declare(c->amqp, RQ_DECLARE, rq_bytes(queue), 1, 0, 0, 0, amqp_empty_table);
     if (r) {
         *messages = r->message_count;
         *consumers = r->consumer_count;
@@ -93,29 +89,11 @@ wb_code rq_count(rq_conn *c, wb_str queue, int64_t *messages, int64_t *consumers
 
 /* ---------------------------------------------------------------- check */
 
-static void check_format(const rq_target *f, wb_host *h, wb_report *r)
-{
-    wb_error err;
-    wb_error_reset(&err);
-    wb_formatter formatter;
-    const wb_format *format = wb_host_format(h, f->format);
-    if (!format)
-        wb_report_add(r, WB_BAD, "walbrook help format", "There is no format named \"%s\".", f->format);
-    else if (wb_formatter_open(&formatter, format, f->format_options, h, &err) != WB_OK)
-        wb_report_error(r, &err);
-    else
-        wb_formatter_close(&formatter);
-}
-
 /* Looks, and makes nothing: what is not there is fine where we may make it. */
 static void check_thing(const rq_target *f, rq_conn *c, bool queue, wb_str name, wb_report *r)
 {
     wb_error err;
     int64_t messages = 0, consumers = 0;
-    union {
-        const char *in;
-        void *out;
-    } text = {name.ptr};
     const char *what = queue ? "queue" : "exchange";
     wb_error_reset(&err);
     wb_code code;
@@ -124,8 +102,8 @@ static void check_thing(const rq_target *f, rq_conn *c, bool queue, wb_str name,
     } else {
         code = rq_conn_declares(c, &err);
         if (code == WB_OK) {
-            amqp_exchange_declare(c->amqp, RQ_DECLARE, (amqp_bytes_t){name.len, text.out},
-                                  amqp_cstring_bytes(f->exchange_type), 1, 0, 0, 0, amqp_empty_table);
+            amqp_exchange_declare(c->amqp, RQ_DECLARE, rq_bytes(name), amqp_cstring_bytes(f->exchange_type), 1, 0, 0, 0,
+                                  amqp_empty_table);
             code = rq_conn_reply(c, amqp_get_rpc_reply(c->amqp), "the exchange", &err);
             c->declares = code == WB_OK;
         }
@@ -183,7 +161,7 @@ wb_code rq_check(void *ctx, wb_host *h, wb_report *r, wb_error *err)
     rq_conn conn = {0};
     char product[64], version[64];
     wb_error why;
-    check_format(f, h, r);
+    wb_formatter_check(f->format, f->format_options, h, r);
     wb_code code = rq_setup_open(f, h, &s, err);
     if (code == WB_OK) {
         wb_error_reset(&why);

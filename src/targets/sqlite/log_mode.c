@@ -33,10 +33,8 @@ static wb_code own_table(sq_target *s, wb_arena *a, wb_error *err)
 
 wb_code sq_log_open(sq_target *s, wb_error *err)
 {
-    const wb_format *row = wb_host_format(s->host, "row");
     wb_arena a;
     wb_code code;
-    if (!row) return wb_fail(err, WB_E_INTERNAL, WB_NEVER, "the format `row` is not built in");
     code = sq_exec(s, err, "BEGIN IMMEDIATE");
     if (code) return code;
     wb_arena_init(&a, 1024, 0);
@@ -53,7 +51,7 @@ wb_code sq_log_open(sq_target *s, wb_error *err)
         code = sq_prepare(s, s->sql.failed ? "" : s->sql.p, &s->log_insert, err);
     }
     wb_arena_fini(&a);
-    if (!code) code = wb_formatter_open(&s->formatter, row, NULL, s->host, err);
+    if (!code) code = wb_formatter_open(&s->formatter, "row", NULL, s->host, err);
     s->formatting = !code;
     return code;
 }
