@@ -16,6 +16,8 @@ wb_code wb_option_set(const wb_option *o, void *ctx, const char *text, wb_arena 
 void wb_option_print(const wb_option *o, const void *ctx, wb_out *out);
 /* Text with the password of a URL (postgres://u:p@h, or key=value password=...) replaced by ***. */
 void wb_redact_url(const char *url, wb_out *out);
+/* A part of a URL with its %-escapes resolved. NULL: an escape that is none, a NUL, or no memory. */
+const char *wb_percent_decode(wb_arena *a, const char *p, size_t n);
 /* The nearest of `names` (NULL-ended) by edit distance, or NULL when nothing is near. */
 const char *wb_nearest(const char *word, const char *const *names);
 /* `walbrook help ...`: people's text; and docs/reference: Markdown. */

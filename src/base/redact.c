@@ -1,5 +1,5 @@
-/* redact.c: connection strings without their passwords, for logs, status and errors. Pure; any thread.
- * When in doubt it hides too much. */
+/* redact.c: connection strings without their passwords, for logs, status and errors; the escapes of URLs. Pure; any
+ * thread. When in doubt it hides too much. */
 #include "base/options.h"
 
 #include <strings.h>
@@ -178,4 +178,23 @@ void wb_redact_url(const char *url, wb_out *out)
         redact_query(redact_user(url, end, out), end, out); /* user:password@host, without a scheme */
     else
         redact_pairs(url, end, out);
+}
+
+const char *wb_percent_decode(wb_arena *a, const char *p, size_t n)
+{
+    char *out = wb_arena_alloc(a, n + 1);
+    size_t len = 0;
+    if (!out) return NULL;
+    for (size_t i = 0; i < n; i++) {
+        char c = p[i];
+        if (c == '%') {
+            if (i + 2 >= n || hex(p[i + 1]) < 0 || hex(p[i + 2]) < 0) return NULL;
+            c = (char)(hex(p[i + 1]) * 16 + hex(p[i + 2]));
+            i += 2;
+        }
+        if (!c) return NULL;
+        out[len++] = c;
+    }
+    out[len] = 0;
+    return out;
 }

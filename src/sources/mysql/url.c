@@ -13,36 +13,9 @@ static wb_code fail_url(wb_error *err, const char *why)
     return WB_E_CONFIG;
 }
 
-static int hex(char c)
-{
-    if (c >= '0' && c <= '9') return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* With %-escapes resolved; NULL: an escape that is none, or a NUL. */
-static const char *unescape(wb_arena *a, const char *p, size_t n)
-{
-    char *out = wb_arena_alloc(a, n + 1);
-    size_t len = 0;
-    if (!out) return NULL;
-    for (size_t i = 0; i < n; i++) {
-        char c = p[i];
-        if (c == '%') {
-            if (i + 2 >= n || hex(p[i + 1]) < 0 || hex(p[i + 2]) < 0) return NULL;
-            c = (char)(hex(p[i + 1]) * 16 + hex(p[i + 2]));
-            i += 2;
-        }
-        if (!c) return NULL;
-        out[len++] = c;
-    }
-    out[len] = 0;
-    return out;
-}
-
 static wb_code take(wb_arena *a, const char *p, size_t n, const char **out, wb_error *err)
 {
-    *out = unescape(a, p, n);
+    *out = wb_percent_decode(a, p, n);
     return *out ? WB_OK : fail_url(err, "a % in it is not followed by two hexadecimal digits");
 }
 
