@@ -381,6 +381,13 @@ wb_code wb_config_load(const char *path, wb_config **out, wb_error *err)
     return code;
 }
 
+wb_code wb_config_snapshot_only(wb_config *c, wb_error *err)
+{
+    for (const wb_option *o = c->source->head.options; o && o->name; o++)
+        if (strcmp(o->name, "snapshot") == 0) return wb_option_set(o, c->source_ctx, "only", &c->arena, err);
+    return wb_fail(err, WB_E_UNSUPPORTED, WB_NEVER, "The source %s copies nothing.", c->source->head.name);
+}
+
 void wb_config_free(wb_config *c)
 {
     if (!c) return;

@@ -32,13 +32,13 @@ typedef struct wb_transform_config {
 } wb_transform_config;
 
 typedef struct wb_engine_options { /* top-level keys; one option table: wb_engine_option_table */
-    const char *name;  /* default: the file's name without .yaml/.yml; [a-zA-Z0-9_-]{1,40} */
-    const char *state; /* folder; default NAME.state beside the file                       */
+    const char *name;              /* default: the file's name without .yaml/.yml; [a-zA-Z0-9_-]{1,40} */
+    const char *state;             /* folder; default NAME.state beside the file                       */
     int64_t memory, max_row;
     int64_t patience_ms, answer_timeout_ms, grace_ms, checkpoint_ms;
-    int64_t hold;              /* bytes of the server's log; default 10GB                  */
-    int hold_action;           /* 0 warn, 1 stop                                           */
-    const char *dead_letters;  /* file; NULL: a poison row stops its target                */
+    int64_t hold;             /* bytes of the server's log; default 10GB                  */
+    int hold_action;          /* 0 warn, 1 stop                                           */
+    const char *dead_letters; /* file; NULL: a poison row stops its target                */
     int64_t backoff_min_ms, backoff_max_ms;
 } wb_engine_options;
 extern const wb_option wb_engine_option_table[];
@@ -63,5 +63,7 @@ wb_code wb_config_load(const char *path, wb_config **out, wb_error *err) WB_MUST
 /* From memory, for tail and embedding; dir NULL: the working folder. */
 wb_code wb_config_parse(const char *text, size_t len, const char *file, const char *dir, wb_config **out,
                         wb_error *err) WB_MUST;
+/* As if the file said `snapshot: only`. */
+wb_code wb_config_snapshot_only(wb_config *c, wb_error *err) WB_MUST;
 void wb_config_free(wb_config *c);
 #endif

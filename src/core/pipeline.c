@@ -4,7 +4,6 @@
 #include <time.h>
 
 #include "base/clock.h"
-#include "base/options.h"
 #include "core/engine.h"
 
 enum { TICK_US = 100000, TICK_FAST_US = 5000 };
@@ -77,14 +76,6 @@ static wb_code open_state(wb_pipeline *p, const wb_run_options *o, wb_error *err
     }
 }
 
-/* `walbrook snapshot`: as if the file said `snapshot: only`. */
-static wb_code set_snapshot_only(wb_config *c, wb_error *err)
-{
-    for (const wb_option *o = c->source->head.options; o->name; o++)
-        if (strcmp(o->name, "snapshot") == 0) return wb_option_set(o, c->source_ctx, "only", &c->arena, err);
-    return wb_fail(err, WB_E_UNSUPPORTED, WB_NEVER, "the source %s copies nothing", c->source->head.name);
-}
-
 static wb_code prepare(wb_pipeline *p, const wb_run_options *o, wb_error *err)
 {
     wb_config *c = p->config;
@@ -106,7 +97,7 @@ static wb_code prepare(wb_pipeline *p, const wb_run_options *o, wb_error *err)
     if (rc == WB_OK) rc = wb_state_next_epoch(p->state, &p->epoch, err);
     if (rc != WB_OK) return rc;
     p->blame = 0;
-    if (o && (o->flags & WB_RUN_SNAPSHOT)) rc = set_snapshot_only(c, err);
+    if (o && (o->flags & WB_RUN_SNAPSHOT)) rc = wb_config_snapshot_only(c, err); /* `walbrook snapshot` */
     if (rc == WB_OK) rc = open_transforms(p, err);
     p->until_now = o && (o->flags & WB_RUN_UNTIL_NOW);
     if (rc == WB_OK) rc = wb_members_open(p, o, err);

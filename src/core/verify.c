@@ -1,7 +1,8 @@
 /* verify.c: `walbrook verify`: what the targets hold against a new snapshot of the source. The snapshot goes through
  * the same transforms and the same target into a file of its own, and the target compares the two. While the pipeline
- * runs the two are of different moments: then only what differs in the same way twice, with the targets' catching up
- * between, is a difference. Main thread; a second pipeline, without state, makes the copies. */
+ * runs the two are of different moments: then only what differs in the same way each time, with the targets' catching
+ * up between, is a difference, and it is looked again until no more falls away. Main thread; a second pipeline, without
+ * state, makes the copies. */
 #include <dirent.h>
 #include <errno.h>
 #include <signal.h>
@@ -11,16 +12,17 @@
 #include "base/clock.h"
 #include "core/engine.h"
 
-enum { CATCH_UP_US = 60000000, LOOK_EVERY_US = 200000, SEEN_MAX = 1000000 };
+enum { CATCH_UP_US = 60000000, LOOK_EVERY_US = 200000, SEEN_MAX = 1000000, LOOKS_MAX = 5 };
 
 typedef struct verifying {
     wb_pipeline *p;
     void (*each)(void *arg, const wb_difference *d);
     void *arg;
     const char *target;
-    bool collect, second; /* first of two looks: remember; second: tell what was seen before */
-    uint64_t *seen;
-    size_t nseen, cap;
+    bool collect;         /* remember what differs; else tell it */
+    int looks;            /* over before this one */
+    uint64_t *seen, *now; /* what differed in each look before; in this one too. Sorted; with room for SEEN_MAX */
+    size_t nseen, nnow, cap;
     bool too_many;
 } verifying;
 
@@ -40,14 +42,14 @@ static uint64_t hash_of(const verifying *v, const wb_difference *d)
 
 static bool remember(verifying *v, uint64_t h)
 {
-    if (v->nseen == v->cap) {
+    if (v->nnow == v->cap) {
         size_t cap = v->cap ? v->cap * 2 : 1024;
-        uint64_t *more = cap <= SEEN_MAX * 2 ? realloc(v->seen, cap * sizeof *more) : NULL;
+        uint64_t *more = cap <= SEEN_MAX * 2 ? realloc(v->now, cap * sizeof *more) : NULL;
         if (!more) return false;
-        v->seen = more;
+        v->now = more;
         v->cap = cap;
     }
-    v->seen[v->nseen++] = h;
+    v->now[v->nnow++] = h;
     return true;
 }
 
@@ -57,19 +59,37 @@ static int by_value(const void *a, const void *b)
     return (*x > *y) - (*x < *y);
 }
 
+static bool was_seen(const verifying *v, uint64_t h)
+{
+    return v->nseen && bsearch(&h, v->seen, v->nseen, sizeof h, by_value);
+}
+
 static void on_difference(void *arg, const wb_difference *found)
 {
     verifying *v = arg;
     wb_difference d = *found;
     d.target = v->target;
     bool row = d.what != WB_SAME_SO_FAR;
-    if (v->collect) {
-        if (row && !remember(v, hash_of(v, &d))) v->too_many = true;
-        return;
-    }
     uint64_t h = hash_of(v, &d);
-    if (row && v->second && !v->too_many && !bsearch(&h, v->seen, v->nseen, sizeof h, by_value)) return;
-    v->each(v->arg, &d);
+    if (row && v->looks && !v->too_many && !was_seen(v, h)) return;
+    if (!v->collect)
+        v->each(v->arg, &d);
+    else if (row && !remember(v, h))
+        v->too_many = true;
+}
+
+/* What this look left becomes what was seen before. Is it as much as there was? */
+static bool settle(verifying *v)
+{
+    bool same = v->too_many || !v->nnow || (v->looks && v->nnow == v->nseen);
+    free(v->seen);
+    v->seen = v->now;
+    v->nseen = v->nnow;
+    v->now = NULL;
+    v->nnow = v->cap = 0;
+    if (v->nseen) qsort(v->seen, v->nseen, sizeof *v->seen, by_value);
+    v->looks++;
+    return same || v->looks == LOOKS_MAX;
 }
 
 /* ---------------------------------------------------------------- the copy */
@@ -79,19 +99,6 @@ static const wb_option *option_of(const wb_plugin *p, const char *name)
     for (const wb_option *o = p->options; o && o->name; o++)
         if (strcmp(o->name, name) == 0) return o;
     return NULL;
-}
-
-/* `snapshot: only`, whatever the file says. */
-static wb_code only_a_snapshot(wb_config *c, wb_error *err)
-{
-    const wb_option *o = option_of(&c->source->head, "snapshot");
-    for (const wb_choice *k = o ? o->choices : NULL; k && k->name; k++) {
-        if (strcmp(k->name, "only") != 0) continue;
-        memcpy((char *)c->source_ctx + o->offset, &k->value, sizeof k->value);
-        return WB_OK;
-    }
-    return wb_fail(err, WB_E_UNSUPPORTED, WB_NEVER, "the source %s has no snapshot to compare with",
-                   c->source->head.name);
 }
 
 static void copy_path(const wb_pipeline *p, size_t target, const char *end, char *out, size_t cap)
@@ -163,7 +170,7 @@ static wb_code make_copies(wb_pipeline *p, char (*paths)[4200], wb_error *err)
     copier->logger = p->logger;
     copier->progress = p->progress;
     copier->progress_arg = p->progress_arg;
-    rc = only_a_snapshot(c, err);
+    rc = wb_config_snapshot_only(c, err);
     if (rc == WB_OK) rc = redirect(p, c, paths, err);
     if (rc == WB_OK) rc = wb_pipeline_run(copier, NULL, err);
     if (rc != WB_OK) p->blame = wb_pipeline_blame(copier) ? wb_pipeline_blame(copier) : 'c';
@@ -261,17 +268,18 @@ wb_code wb_pipeline_verify(wb_pipeline *p, void (*each)(void *arg, const wb_diff
     p->blame = 'c';
     remove_strays(p);
     wb_code rc = catch_up(p, running, &there, err);
-    if (rc == WB_OK && running) {
+    /* A row that changes all the time can differ in the same way twice. */
+    for (bool settled = !running; rc == WB_OK && !settled;) {
         v.collect = true;
         rc = look(&v, paths, err);
         v.collect = false;
-        v.second = true;
-        if (v.nseen) qsort(v.seen, v.nseen, sizeof *v.seen, by_value);
         if (rc == WB_OK) rc = catch_up(p, running, &there, err);
+        settled = settle(&v);
     }
     *behind = !there;
     if (rc == WB_OK) rc = look(&v, paths, err);
     free(v.seen);
+    free(v.now);
     free(paths);
     return rc;
 }
