@@ -225,6 +225,21 @@ def test_tables_are_altered_meanwhile(my_wb, my, load):
     wait_same(my, wb, "a", "b2", "c", "d", timeout=60)
 
 
+@pytest.mark.servers("my97", "m118")
+def test_renamed_before_its_copy_was_whole(make_wb, my):
+    """Killed in the midst of the copy; then the tables get other names, and one of them is another."""
+    for t in ("a", "b", "c", "d"):
+        wide(my, t, 2500)
+    wb = make_wb(my, build="fault")
+    wb.write([wb.sqlite_target()], source=source(my, snapshot_turn="5ms"), **FAST).run("--until", "now", env={"WB_FAULT": "copy.after_note@3:crash"}, code=137)
+    my.sql("rename table a to a2; update a2 set id = 5000 where id = 7; rename table b to tmp, c to b, tmp to c; drop table d; create table d (id int primary key)")
+    wb.run("--until", "now", env={"WB_FAULT": "checkpoint.after_commit@1:crash"}, code=(0, 137))
+    wb.until_now()
+    my.sql("insert into d values (1)")
+    wb.until_now()
+    assert same(my, wb, "a2", "b", "c", "d")
+
+
 # proves G-06
 @pytest.mark.servers("m10", "m118")
 def test_without_any_lock(my_wb, my, load):

@@ -133,6 +133,33 @@ def test_mirror_follows(my_wb, my):
     wb.term()
 
 
+@pytest.mark.servers("my97", "m10")
+@pytest.mark.parametrize("crash", [None, "sqlite.after_commit@1", "checkpoint.before_commit@2"])
+def test_mirror_goes_with_the_name(make_wb, my, crash):
+    """Renames, swaps and another table under a dropped one's name: rows of before the stream too, without a second copy."""
+    for t in ("a", "b", "c", "d", "e", "g"):
+        my.sql(f"create table {t} (id int primary key, {t} varchar(20)); insert into {t} values (1, '{t}'), (2, 'two')")
+    wb = make_wb(my, build="fault" if crash else "release")
+    wb.write([wb.sqlite_target(commit_rows=1), wb.file_target()], source={"tables": [f"{my.name}.*", f"!{my.name}.hidden"]})
+    wb.until_now()
+    my.sql("insert into a values (3, 'before'); insert into b values (3, 'before')")
+    my.sql("rename table a to tmp, b to a, tmp to b")
+    my.sql("insert into a values (4, 'after'); insert into b values (4, 'after'); delete from a where id = 1")
+    my.sql("rename table c to c2; update c2 set c = 'moved' where id = 1; rename table c2 to c3")
+    my.sql("alter table d rename to d2; insert into d2 values (3, 'after')")
+    my.sql("drop table e; create table e (k int primary key); insert into e values (9)")
+    my.sql("rename table g to hidden; insert into hidden values (3, 'unseen'); rename table hidden to g; insert into g values (4, 'seen')")
+    if crash:
+        wb.run("--until", "now", env={"WB_FAULT": f"{crash}:crash"}, code=137)
+    wb.until_now()
+    my.sql("insert into g values (5, 'last')")
+    wb.until_now()
+    assert same(my, wb, "a", "b", "c3", "d2", "e", "g")
+    again = {e["table_name"] for e in events(wb)[events(wb).index([e for e in events(wb) if e["event_type"] != "READ"][0]):]
+             if e["event_type"] == "READ"}
+    assert again <= {"g"}, f"copied twice: {again}"
+
+
 @pytest.mark.servers("my97")
 def test_table_that_is_wanted_later(my_wb, my, metadata):
     fresh(my)

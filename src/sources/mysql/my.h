@@ -325,6 +325,8 @@ wb_code my_ask(void *ctx, wb_host *h, const char *what, const char *table, wb_er
 wb_code my_reload(void *ctx, const void *fresh, wb_error *err);
 wb_code my_snap_wishes(my_source *s, wb_error *err) WB_MUST;
 wb_code my_snap_heed(my_source *s, wb_error *err) WB_MUST;
+/* A job of the ledger whose table is not there any more was not whole: kept until the log tells what became of it. */
+wb_code my_snap_note_gone(my_source *s, uint64_t table, bool gone, wb_error *err) WB_MUST;
 wb_code my_snap_ddl(my_source *s, const my_statement *st, wb_error *err) WB_MUST; /* before it is told */
 /* schema_track.c */
 wb_code my_side_again(my_source *s, wb_error *err) WB_MUST; /* s->side, connected */

@@ -360,6 +360,7 @@ static wb_code tell_table(my_source *s, const my_event *ev, const places *p, con
         return tell(s, ev, WB_DDL_DROP, before ? before : bare_table(schema, name), NULL, err);
     if (!to) return tell(s, ev, WB_DDL_DROP, before ? before : bare_table(schema, name), after, err); /* renamed away */
     if (!after) after = bare_table(to_schema, to_name);
+    if (!before && from && t->to_name.len) before = bare_table(schema, name); /* a name on the way of a swap */
     return tell(s, ev, kind == MY_ST_CREATE_TABLE || !from ? WB_DDL_CREATE : WB_DDL_ALTER, before, after, err);
 }
 

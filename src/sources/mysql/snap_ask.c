@@ -1,6 +1,9 @@
 /* snap_ask.c: tables that join a running pipeline, and tables that are read again: what of it is MySQL's; the wishes in
  * the state are sources/sql/copy_ask.c. And what statements in the log do to a copy that goes on. Source thread, except
  * my_ask. */
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "my.h"
 
 /* ---------------------------------------------------------------- asked from outside */
@@ -152,18 +155,82 @@ wb_code my_reload(void *ctx, const void *fresh, wb_error *err)
 
 /* ---------------------------------------------------------------- statements */
 
+enum { GONE = 64 };
+
+static void gone_key(uint64_t table, char key[GONE]) { (void)snprintf(key, GONE, "copy/gone/%" PRIu64, table); }
+
+wb_code my_snap_note_gone(my_source *s, uint64_t table, bool gone, wb_error *err)
+{
+    char key[GONE];
+    gone_key(table, key);
+    return gone ? sql_fact_put(s->host, key, "its copy was not whole", err) : sql_fact_del(s->host, key, err);
+}
+
+static wb_code is_noted(my_source *s, uint64_t table, bool *yes, wb_error *err)
+{
+    char key[GONE], was[64] = "";
+    gone_key(table, key);
+    wb_code code = sql_fact_get(s->host, key, was, sizeof was, err);
+    *yes = was[0] != 0;
+    return code;
+}
+
+static wb_code look_if_unfinished(my_source *s, wb_str schema, wb_str name, bool *yes, wb_error *err)
+{
+    uint64_t table = my_table_id(schema, name);
+    const sql_job *j = sql_ledger_find(&s->snap.copy.ledger, table);
+    *yes = j && sql_job_lacks(j, ~(uint64_t)0);
+    return j ? WB_OK : is_noted(s, table, yes, err);
+}
+
+static bool is_table(wb_str schema, wb_str name, wb_str other_schema, wb_str other)
+{
+    return wb_str_eq(name, other) && wb_str_eq(schema, other_schema);
+}
+
 /* Is the new name of this pair the old one of a later pair? Three pairs swap two tables. */
 static bool goes_on(const my_statement *st, uint32_t pair)
 {
     const my_st_table *t = &st->tables[pair];
     for (uint32_t i = pair + 1; i < st->ntables; i++)
-        if (wb_str_eq(st->tables[i].name, t->to_name) && wb_str_eq(st->tables[i].schema, t->to_schema)) return true;
+        if (is_table(st->tables[i].schema, st->tables[i].name, t->to_schema, t->to_name)) return true;
     return false;
 }
 
-/* Tables are known by their names, here and in a mirror: one that gets another name, or another table's, is copied
- * again under it. That is in the state before the statement is handed over. Who takes no copy (snapshot: never) gets
- * none. */
+/* Had everybody all rows of the table that this pair renames, under each name that the statement gives it on the way?
+ */
+static wb_code was_followed(my_source *s, const my_statement *st, uint32_t pair, bool *yes, wb_error *err)
+{
+    const my_st_table *t = &st->tables[pair];
+    *yes = false;
+    for (uint32_t i = pair; my_track_wanted(s, t->schema, t->name);) {
+        while (i > 0 && !is_table(st->tables[i - 1].to_schema, st->tables[i - 1].to_name, t->schema, t->name)) i--;
+        if (!i) {
+            bool unfinished = false;
+            wb_code code = look_if_unfinished(s, t->schema, t->name, &unfinished, err);
+            *yes = !unfinished;
+            return code;
+        }
+        t = &st->tables[--i];
+    }
+    return WB_OK;
+}
+
+static wb_code copy_renamed(my_source *s, const my_statement *st, uint32_t pair, wb_error *err)
+{
+    const my_st_table *t = &st->tables[pair];
+    bool followed = false, unfinished = false;
+    wb_code code = was_followed(s, st, pair, &followed, err);
+    if (code == WB_OK) code = look_if_unfinished(s, t->to_schema, t->to_name, &unfinished, err);
+    /* asked: of which tables, only the state knows */
+    if (code != WB_OK || (followed && !unfinished && !s->snap.copy.asked)) return code;
+    uint64_t id = my_table_id(t->to_schema, t->to_name);
+    return sql_wish_new(&s->snap.copy, &id, 1, err);
+}
+
+/* Tables are known by their names. One that was followed under its old name goes on under the new one, as a mirror's
+ * does; one that was not, or whose copy is not whole, is copied under the new name. That is in the state before the
+ * statement is handed over. Who takes no copy (snapshot: never) gets none. */
 wb_code my_snap_ddl(my_source *s, const my_statement *st, wb_error *err)
 {
     wb_code code = WB_OK;
@@ -171,9 +238,15 @@ wb_code my_snap_ddl(my_source *s, const my_statement *st, wb_error *err)
     s->snap.stale = true;
     for (uint32_t i = 0; i < st->ntables && code == WB_OK; i++) {
         const my_st_table *t = &st->tables[i];
-        if (!t->to_name.len || !my_track_wanted(s, t->to_schema, t->to_name) || goes_on(st, i)) continue;
-        uint64_t id = my_table_id(t->to_schema, t->to_name);
-        code = sql_wish_new(&s->snap.copy, &id, 1, err);
+        if (t->to_name.len && my_track_wanted(s, t->to_schema, t->to_name) && !goes_on(st, i))
+            code = copy_renamed(s, st, i, err);
+    }
+    for (uint32_t i = 0; i < st->ntables && code == WB_OK; i++) {
+        const my_st_table *t = &st->tables[i];
+        bool noted = false;
+        if (!t->to_name.len && st->kind != MY_ST_DROP_TABLE) continue;
+        code = is_noted(s, my_table_id(t->schema, t->name), &noted, err);
+        if (code == WB_OK && noted) code = my_snap_note_gone(s, my_table_id(t->schema, t->name), false, err);
     }
     return code;
 }

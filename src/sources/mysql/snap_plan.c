@@ -250,6 +250,17 @@ static wb_code describe_all(my_source *s, my_table *const *list, size_t n, wb_er
     return code;
 }
 
+/* The table is gone by now, perhaps only by its name: the statement that says so is still to come in the log, and must
+ * find that its copy was not whole. */
+static wb_code forget_job(my_source *s, uint64_t table, wb_error *err)
+{
+    sql_copy *c = &s->snap.copy;
+    bool lacks = sql_job_lacks(sql_ledger_find(&c->ledger, table), ~(uint64_t)0);
+    sql_ledger_remove(&c->ledger, table);
+    c->changed = true;
+    return lacks ? my_snap_note_gone(s, table, true, err) : WB_OK;
+}
+
 wb_code my_snap_describe(my_source *s, wb_error *err)
 {
     sql_copy *c = &s->snap.copy;
@@ -259,23 +270,21 @@ wb_code my_snap_describe(my_source *s, wb_error *err)
     if (!list) return my_nomem(err);
     sql_copy_undescribe(c);
     wb_arena_reset(&c->arena);
-    for (size_t i = l->n; i-- > 0;) {
+    wb_code code = WB_OK;
+    for (size_t i = l->n; i-- > 0 && code == WB_OK;) {
         const my_table *t = my_catalog_find(&s->cat, l->jobs[i]->table);
-        if (t && t->wanted) continue;
-        sql_ledger_remove(l, l->jobs[i]->table); /* it is gone, or left out now */
-        c->changed = true;
+        if (!t || !t->wanted) code = forget_job(s, l->jobs[i]->table, err);
     }
     c->total = 0;
-    for (size_t i = 0; i < l->n; i++) {
+    for (size_t i = 0; i < l->n && code == WB_OK; i++) {
         if (!sql_job_lacks(l->jobs[i], c->running)) continue;
         list[n++] = my_catalog_find(&s->cat, l->jobs[i]->table);
         if (l->jobs[i]->rows > 0) c->total += l->jobs[i]->rows;
     }
-    wb_code code = describe_all(s, list, n, err);
+    if (code == WB_OK) code = describe_all(s, list, n, err);
     for (size_t i = l->n; i-- > 0 && code == WB_OK;) { /* dropped since the catalog was read */
         if (l->jobs[i]->own || !sql_job_lacks(l->jobs[i], c->running)) continue;
-        sql_ledger_remove(l, l->jobs[i]->table);
-        c->changed = true;
+        code = forget_job(s, l->jobs[i]->table, err);
     }
     free(list);
     return code == WB_OK && c->changed ? sql_copy_save(c, err) : code;

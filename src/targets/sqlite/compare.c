@@ -287,7 +287,8 @@ static wb_code compare_all(comparing *c, const char *pipeline)
 {
     static const char sql[] =
         "SELECT t.schema_name, t.table_name, t.id, t.mirror_table, m.id, m.mirror_table FROM copy._walbrook_tables t"
-        " LEFT JOIN main._walbrook_tables m ON m.pipeline = t.pipeline AND m.state <> 'aside' AND CASE WHEN t.source_id"
+        " LEFT JOIN main._walbrook_tables m ON m.pipeline = t.pipeline AND m.state NOT IN ('aside', 'dropped') AND "
+        "CASE WHEN t.source_id"
         " <> 0 THEN m.source_id = t.source_id ELSE m.schema_name = t.schema_name AND m.table_name = t.table_name END"
         " WHERE t.pipeline = ?1 ORDER BY 1, 2";
     sqlite3_stmt *st;

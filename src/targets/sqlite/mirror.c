@@ -269,9 +269,13 @@ wb_code sq_mirror_apply(sq_target *s, const wb_change *c, wb_error *err)
     sq_plan *p = s->last;
     wb_code code;
     if (c->op == WB_MESSAGE) return WB_OK;
-    /* A table that was dropped stays, as a dropped column does by default; a schema is nothing here, nor a table that
-     * is gone again, of which the source knows the name only. */
-    if (WB_UNLIKELY(c->op == WB_DDL && ((c->ddl && c->ddl->kind == WB_DDL_DROP) || !c->table->ncols))) return WB_OK;
+    if (WB_UNLIKELY(c->op == WB_DDL)) {
+        if (!c->table->name.len) return WB_OK; /* a schema is nothing here */
+        if (c->ddl && c->ddl->kind == WB_DDL_DROP) return sq_follow_drop(s, c->table, err);
+        code = c->ddl && c->ddl->before ? sq_follow_rename(s, c->ddl->before, c->table, err) : WB_OK;
+        if (code || !c->table->ncols) return code; /* no columns: gone again, the source knows the name only */
+        p = s->last;
+    }
     if (WB_UNLIKELY(!p || p->serial != c->table->serial)) {
         code = sq_plan_get(s, c->table, &p, err);
         if (code) return code;

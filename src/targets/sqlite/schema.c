@@ -21,124 +21,6 @@ const char *sq_quote(wb_arena *a, const char *name)
     return q;
 }
 
-static wb_str source_schema(const wb_table *t) { return t->source_name.len ? t->source_schema : t->schema; }
-static wb_str source_name(const wb_table *t) { return t->source_name.len ? t->source_name : t->name; }
-
-/* ---------------------------------------------------------------- the mirror table's name */
-
-static void expand(wb_out *o, const char *template, wb_str schema, wb_str name, wb_str pipeline)
-{
-    const struct {
-        const char *word;
-        wb_str value;
-    } words[] = {{"${schema}", schema}, {"${table}", name}, {"${name}", pipeline}};
-    while (*template) {
-        size_t i = 0;
-        while (i < WB_COUNT(words) && strncmp(template, words[i].word, strlen(words[i].word)) != 0) i++;
-        if (i < WB_COUNT(words)) {
-            wb_out_str(o, words[i].value);
-            template += strlen(words[i].word);
-        } else {
-            wb_out_byte(o, *template ++);
-        }
-    }
-}
-
-static wb_code mirror_name(sq_target *s, wb_arena *a, const wb_table *t, const char **out, wb_error *err)
-{
-    const char *template = s->table_template;
-    wb_out o = {0};
-    wb_code code = WB_OK;
-    if (!template) {
-        bool plain = t->schema.len == 0 || wb_str_is(t->schema, "public") || wb_str_is(t->schema, "main");
-        template = plain ? "${table}" : "${schema}_${table}";
-    }
-    if (t->route.len)
-        wb_out_str(&o, t->route);
-    else
-        expand(&o, template, t->schema, t->name, wb_str_of(wb_host_pipeline(s->host)));
-    *out = wb_arena_strndup(a, o.p ? o.p : "", o.len);
-    if (o.failed || a->failed) {
-        code = wb_fail(err, WB_E_NOMEM, WB_RECONNECT, "no memory for the name of a mirror table");
-    } else if (!o.len || strncasecmp(*out, "sqlite_", 7) == 0 || strncasecmp(*out, "_walbrook", 9) == 0) {
-        code = wb_fail(err, WB_E_SCHEMA, WB_NEVER,
-                       "table %s.%s would be called \"%s\" in %s: SQLite and Walbrook keep such names for themselves",
-                       t->schema.ptr, t->name.ptr, *out, s->file);
-        wb_hint(err,
-                "Set the target's `table:`, for example table: \"m_${table}\", or leave the table out with `tables:`.");
-    }
-    wb_out_fini(&o);
-    return code;
-}
-
-/* ---------------------------------------------------------------- names in the way */
-
-static wb_code schema_stop(sq_target *s, const wb_table *t, const char *what, wb_error *err)
-{
-    wb_code code =
-        wb_fail(err, WB_E_SCHEMA, WB_NEVER, "table %s.%s changed at the source: %s", t->schema.ptr, t->name.ptr, what);
-    wb_hint(err, "Set on_schema_change: follow to let the mirror in %s follow, or leave the table out with `tables:`.",
-            s->file);
-    return code;
-}
-
-/* Keep a mirror table under another name: its table was renamed or dropped at the source, and nothing says which. When
- * its own next version comes it gets the right name; else it stays for the user to drop. */
-static wb_code set_aside(sq_target *s, wb_arena *a, sq_known *k, bool for_good, const char *why, wb_error *err)
-{
-    const char *to;
-    bool exists = true;
-    wb_code code = WB_OK;
-    to = wb_arena_printf(a, "%s_%llu", k->mirror,
-                         (unsigned long long)(k->source_id ? k->source_id : (uint64_t)k->table_id));
-    for (int i = 2; !code && exists; i++) {
-        code = sq_table_exists(s, to, &exists, err);
-        if (exists) to = wb_arena_printf(a, "%s_%lld_%d", k->mirror, (long long)k->table_id, i);
-    }
-    if (!code) code = sq_rename_table(s, k->mirror, to, err);
-    if (code) return code;
-    wb_host_log(s->host, WB_LOG_WARN, "mirror table %s is now %s: %s", k->mirror, to, why);
-    for (size_t i = 0; i < WB_COUNT(s->plans); i++) {
-        for (sq_plan *p = s->plans[i]; p; p = p->next) {
-            if (p->table_id == k->table_id) p->serial = 0; /* found no more; freed with the others */
-        }
-    }
-    k->mirror = to;
-    k->state = "aside";
-    if (for_good) k->source_id = 0;
-    return sq_known_save(s, k, err);
-}
-
-/* Is `name` free for table_id (0: a new table)? A table of ours that had the same name at the source steps aside. */
-static wb_code make_room(sq_target *s, wb_arena *a, const wb_table *t, const char *name, int64_t table_id,
-                         wb_error *err)
-{
-    sq_known k;
-    bool ours = false, exists = false;
-    wb_code code = sq_known_by_mirror(s, a, name, &k, &ours, err);
-    if (code || (k.table_id && k.table_id == table_id)) return code;
-    if (!k.table_id) {
-        code = sq_table_exists(s, name, &exists, err);
-        if (code || !exists) return code;
-        code = wb_fail(err, WB_E_SCHEMA, WB_NEVER,
-                       "%s already has a table \"%s\" that Walbrook did not make, and table %s.%s wants its name",
-                       s->file, name, t->schema.ptr, t->name.ptr);
-        wb_hint(err, "Rename that table, or set the target's `table:`, for example table: \"m_${table}\".");
-        return code;
-    }
-    if (ours && (strcmp(k.state, "aside") == 0 ||
-                 (wb_str_is(source_schema(t), k.schema) && wb_str_is(source_name(t), k.name)))) {
-        if (s->on_schema_change == SQ_STOP)
-            return schema_stop(s, t, "it is another table than before under the same name", err);
-        return set_aside(s, a, &k, false, "another table of that name has come at the source", err);
-    }
-    code = wb_fail(err, WB_E_SCHEMA, WB_NEVER, "tables %s.%s and %s.%s%s would both be \"%s\" in %s", k.schema, k.name,
-                   source_schema(t).ptr, source_name(t).ptr, ours ? "" : " (of another pipeline)", name, s->file);
-    wb_hint(err, "SQLite's names do not tell upper from lower case. Set the target's `table:`, for example table: "
-                 "\"${schema}_${table}\".");
-    return code;
-}
-
 /* ---------------------------------------------------------------- what changed */
 
 static int name_rank(const char *type, const char *const *names)
@@ -297,9 +179,9 @@ static wb_code remember(sq_target *s, sq_diff *d, wb_error *err)
     }
     k->cols = cols;
     k->n = n;
-    k->schema = wb_arena_strndup(d->arena, source_schema(d->table).ptr ? source_schema(d->table).ptr : "",
-                                 source_schema(d->table).len);
-    k->name = wb_arena_strndup(d->arena, source_name(d->table).ptr, source_name(d->table).len);
+    k->schema = wb_arena_strndup(d->arena, sq_source_schema(d->table).ptr ? sq_source_schema(d->table).ptr : "",
+                                 sq_source_schema(d->table).len);
+    k->name = wb_arena_strndup(d->arena, sq_source_name(d->table).ptr, sq_source_name(d->table).len);
     if (d->table->id) k->source_id = d->table->id;
     if (d->reason.len) {
         bool more = k->reason && k->reason[0];
@@ -314,7 +196,7 @@ static wb_code remember(sq_target *s, sq_diff *d, wb_error *err)
 
 static wb_code create_new(sq_target *s, sq_diff *d, const char *mirror, wb_error *err)
 {
-    wb_code code = make_room(s, d->arena, d->table, mirror, 0, err);
+    wb_code code = sq_make_room(s, d->arena, d->table, mirror, 0, err);
     if (!code) code = sq_create(s, mirror, d, err);
     if (code) return code;
     s->indexes_due = true;
@@ -327,7 +209,7 @@ static wb_code begin_anew(sq_target *s, sq_diff *d, const char *mirror, wb_error
 {
     sq_known old = *d->known;
     wb_code code;
-    code = set_aside(s, d->arena, &old, true, "its rows do not fit the new key", err);
+    code = sq_set_aside(s, d->arena, &old, true, "its rows do not fit the new key", err);
     if (code) return code;
     wb_out_printf(&d->reason, "%sthe key changed and the rows before that do not fit it; they are in table %s",
                   separator(&d->reason), old.mirror);
@@ -351,11 +233,11 @@ static wb_code follow_known(sq_target *s, sq_diff *d, const char *mirror, wb_err
     }
     if (!d->any && !renamed)
         return strcmp(k->state, "aside") == 0 || k->source_id != d->table->id ? remember(s, d, err) : WB_OK;
-    if (s->on_schema_change == SQ_STOP) return schema_stop(s, d->table, d->any ? d->what.p : "it was renamed", err);
+    if (s->on_schema_change == SQ_STOP) return sq_schema_stop(s, d->table, d->any ? d->what.p : "it was renamed", err);
     wb_host_log(s->host, WB_LOG_INFO, "table %s.%s changed at the source: %s", d->table->schema.ptr, d->table->name.ptr,
                 d->any ? d->what.p : "it was renamed");
     if (renamed) {
-        code = make_room(s, d->arena, d->table, mirror, k->table_id, err);
+        code = sq_make_room(s, d->arena, d->table, mirror, k->table_id, err);
         if (!code) code = sq_rename_table(s, k->mirror, mirror, err);
         if (code) return code;
         k->mirror = mirror;
@@ -374,10 +256,11 @@ static wb_code follow(sq_target *s, sq_diff *d, wb_error *err)
 {
     const wb_table *t = d->table;
     const char *mirror = NULL;
-    wb_code code = mirror_name(s, d->arena, t, &mirror, err);
-    if (!code) code = sq_known_load(s, d->arena, t->id, source_schema(t), source_name(t), d->known, err);
+    wb_code code = sq_mirror_name(s, d->arena, t, &mirror, err);
+    if (!code) code = sq_known_load(s, d->arena, t->id, sq_source_schema(t), sq_source_name(t), d->known, err);
+    if (!code && strcmp(d->known->table_id ? d->known->state : "", "dropped") == 0) *d->known = (sq_known){0};
     if (!code && !d->known->table_id && t->id) {
-        code = sq_known_load(s, d->arena, 0, source_schema(t), source_name(t), d->known, err);
+        code = sq_known_load(s, d->arena, 0, sq_source_schema(t), sq_source_name(t), d->known, err);
         if (!code && d->known->source_id) *d->known = (sq_known){0}; /* another table: see make_room */
     }
     if (!code) code = make_diff(s, d, err);
@@ -419,7 +302,7 @@ void sq_plans_drop(sq_target *s)
 }
 
 /* Older versions of the same table do not come again. */
-static wb_code drop_older(sq_target *s, int64_t table_id, wb_error *err)
+wb_code sq_plans_forget(sq_target *s, int64_t table_id, wb_error *err)
 {
     for (size_t i = 0; i < WB_COUNT(s->plans); i++) {
         for (sq_plan **at = &s->plans[i]; *at;) {
@@ -522,7 +405,7 @@ wb_code sq_make_stale(sq_target *s, sq_plan *p, const char *column, wb_error *er
 static wb_code make_plan(sq_target *s, const sq_diff *d, sq_plan **out, wb_error *err)
 {
     sq_plan *p;
-    wb_code code = drop_older(s, d->known->table_id, err);
+    wb_code code = sq_plans_forget(s, d->known->table_id, err);
     if (code) return code;
     p = calloc(1, sizeof *p);
     if (!p) return wb_fail(err, WB_E_NOMEM, WB_RECONNECT, "no memory for table %s", d->known->mirror);

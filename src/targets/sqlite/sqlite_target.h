@@ -189,6 +189,18 @@ const char *sq_key_mode(const sq_target *s);
 /* The plan of a table version; makes or alters the mirror table when needed. */
 wb_code sq_plan_get(sq_target *s, const wb_table *t, sq_plan **out, wb_error *err) WB_MUST;
 /* The source computed the column anew and did not send it: what the mirror has there may be old. */
+/* names.c. The table that the source has: before transforms gave it another name. */
+wb_str sq_source_schema(const wb_table *t);
+wb_str sq_source_name(const wb_table *t);
+wb_code sq_mirror_name(sq_target *s, wb_arena *a, const wb_table *t, const char **out, wb_error *err) WB_MUST;
+wb_code sq_schema_stop(sq_target *s, const wb_table *t, const char *what, wb_error *err) WB_MUST;
+wb_code sq_set_aside(sq_target *s, wb_arena *a, sq_known *k, bool for_good, const char *why, wb_error *err) WB_MUST;
+wb_code sq_make_room(sq_target *s, wb_arena *a, const wb_table *t, const char *name, int64_t table_id,
+                     wb_error *err) WB_MUST;
+wb_code sq_follow_drop(sq_target *s, const wb_table *t, wb_error *err) WB_MUST;
+wb_code sq_follow_rename(sq_target *s, const wb_table *was, const wb_table *t, wb_error *err) WB_MUST;
+/* Older versions of a table do not come again. */
+wb_code sq_plans_forget(sq_target *s, int64_t table_id, wb_error *err) WB_MUST;
 wb_code sq_make_stale(sq_target *s, sq_plan *p, const char *column, wb_error *err) WB_MUST;
 sq_plan *sq_plan_find(sq_target *s, uint64_t serial);
 void sq_plans_drop(sq_target *s);
