@@ -227,3 +227,72 @@ def test_stored_generated_columns(wb, db):
     assert same_file(db, wb.out, "t")
     assert [r["record"]["twice"] for r in changes(wb.out)] == ["2", "4", "10"]
     assert not [r for r in records(wb.out) if r["event_type"] == "ALTER"]
+
+
+def partitioned(db):
+    db.sql("create table p (id int, k int, v text, primary key (id, k)) partition by range (k)")
+    db.sql("create table p1 partition of p for values from (0) to (10); create table p2 partition of p for values from (10) to (20)")
+    db.sql("insert into p select g, g % 20, 'x' from generate_series(1, 100) g")
+
+
+def test_truncate_of_one_partition(wb, db):  # proves G-10
+    """The server does not send it under the root's name: it is seen all the same, while we run and while we do not."""
+    partitioned(db)
+    wb.write([wb.file_target(), wb.sqlite_target()], source={"table_interval": "100ms"}).start().streaming()
+    wait_mirror(wb, "p")
+    db.sql("truncate p1; insert into p values (500, 5, 'after')")
+    wait_until(lambda: "partition public.p1 of public.p was truncated" in wb.last_log(), 20, "a word", alive=wb)
+    wait_mirror(wb, "p")
+    db.sql("create table p3 partition of p for values from (20) to (30); insert into p values (600, 25, 'z')")
+    db.sql("truncate p3")
+    wait_until(lambda: "partition public.p3 of public.p was truncated" in wb.last_log(), 20, "a word", alive=wb)
+    wait_mirror(wb, "p")
+    wait_file(wb, "p", key=("id", "k"))
+    wb.term()
+    db.sql("insert into p values (501, 5, 'one more'); truncate p2; insert into p values (502, 15, 'after')")
+    wb.until_now()
+    assert "partition public.p2 of public.p was truncated" in wb.last_log()
+    assert same_mirror(db, wb.mirror, "p") and same_file(db, wb.out, "p", key=("id", "k"))
+    wb.until_now()
+    assert "truncated" not in wb.last_log() and "copied" not in wb.last_log()
+
+
+def test_new_files_of_partitions_that_nobody_truncated(wb, db):
+    """VACUUM FULL, CLUSTER, TRUNCATE of the root, in any state of ours: nothing is copied again."""
+    partitioned(db)
+    wb.write([wb.file_target(), wb.sqlite_target()], source={"table_interval": "100ms"})
+    wb.until_now()
+    for running in (False, True):
+        if running:
+            wb.start().streaming()
+        db.sql("vacuum full p1")
+        db.sql("cluster p2 using p2_pkey")
+        files = [r[0] for r in db.sql("select relfilenode from pg_class where relname in ('p1', 'p2') and relfilenode <> oid")]
+        assert len(files) == 2, "the files are the old ones"
+        if not running:
+            wb.until_now()
+            wb.start().streaming()
+        state = wb.state / "state.db"
+        kept = lambda: b"".join(r[0] for r in sqlite(state).execute("select value from source where key = 'leaves/files'"))  # noqa: E731
+        wait_until(lambda: all(f.to_bytes(4, "big") in kept() for f in files), 20, "the new files to be known", alive=wb)
+        db.sql("truncate p; insert into p select g, g % 20, 'y' from generate_series(1, 50) g")
+        wait_mirror(wb, "p")
+        wb.term()
+        db.sql("truncate p; insert into p select g, g % 20, 'y' from generate_series(1, 50) g")  # seen by the next run
+        wb.until_now()
+        assert same_mirror(db, wb.mirror, "p")
+    assert "was truncated" not in wb.log() and "copied again" not in wb.log()
+    assert not [r for r in records(wb.out)[100:] if r["event_type"] == "READ"]
+
+
+def test_truncate_of_a_partition_without_snapshots(wb, db):
+    """Nothing may be copied: a sentence that says what is wrong."""
+    partitioned(db)
+    wb.write([wb.sqlite_target()], source={"snapshot": "never", "table_interval": "100ms"}).start().streaming()
+    db.sql("truncate p1")
+    wait_until(lambda: "partition public.p1 of public.p was truncated" in wb.last_log(), 20, "a word", alive=wb)
+    assert "it is not copied again" in wb.last_log()
+    wb.term()
+    assert "TRUNCATE of a single partition of public.p" in wb.check(code=0).stdout
+    wb.write([wb.sqlite_target()])
+    assert "single partition" not in wb.check(code=0).stdout

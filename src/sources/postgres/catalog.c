@@ -14,7 +14,8 @@ static const char tables_sql[] =
     " ELSE EXISTS (SELECT FROM pg_index x WHERE x.indrelid = c.oid AND x.indisprimary AND x.indisvalid"
     " AND x.indimmediate) END,"
     " has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE'),"
-    " pg_has_role(c.relowner, 'USAGE')"
+    " pg_has_role(c.relowner, 'USAGE'), CASE WHEN c.relispartition THEN c.relfilenode ELSE 0 END, c.xmin,"
+    " (SELECT txid_snapshot_xmin(txid_current_snapshot()))"
     " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
     " WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND c.oid >= 16384"
     " AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') ORDER BY c.oid";
@@ -40,7 +41,9 @@ static void read_row(const PGresult *res, int row, wb_arena *a, pg_table *t)
                     .parent = (uint32_t)number(PQgetvalue(res, row, 6)),
                     .key_usable = PQgetvalue(res, row, 7)[0] == 't',
                     .can_select = PQgetvalue(res, row, 8)[0] == 't',
-                    .owned = PQgetvalue(res, row, 9)[0] == 't'};
+                    .owned = PQgetvalue(res, row, 9)[0] == 't',
+                    .file = (uint32_t)number(PQgetvalue(res, row, 10)),
+                    .writer = (uint32_t)number(PQgetvalue(res, row, 11))};
     t->usable = t->key_usable;
 }
 
@@ -124,6 +127,7 @@ wb_code pg_catalog_load(pg_link *l, const wb_patterns *patterns, pg_catalog *out
         read_row(res, (int)i, &out->arena, &out->tables[i]);
         out->n = i + 1;
     }
+    if (n) out->horizon = (uint64_t)number(PQgetvalue(res, 0, 12));
     PQclear(res);
     if (!out->tables || out->arena.failed) return pg_nomem(err);
     look_at_partitions(out);

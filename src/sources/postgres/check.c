@@ -164,6 +164,19 @@ static void check_identity(checking *c, const pg_table *t)
     }
 }
 
+/* leaves.c copies the table again, when it may and looks. */
+static void check_partitions(checking *c, const pg_table *t)
+{
+    bool never = c->s->snapshot_mode == PG_SNAP_NEVER, blind = !c->s->table_interval_ms;
+    if (!t->published || !c->pub.trunc || !(never || blind)) return;
+    wb_report_add(
+        c->r, WB_WARN, NULL,
+        "the server does not send TRUNCATE of a single partition of %s.%s, and with %s %s: TRUNCATE the root, "
+        "or DELETE",
+        t->schema.ptr, t->name.ptr, blind ? "`table_interval: 0ms`" : "`snapshot: never`",
+        blind ? "nobody looks for it" : "it is named in the log, but not copied again");
+}
+
 static void check_tables(checking *c)
 {
     bool negative;
@@ -195,6 +208,7 @@ static void check_tables(checking *c)
             found(c->r, WB_BAD, &mend, what);
         }
         if (c->s->snapshot_mode != PG_SNAP_ONLY) check_identity(c, t);
+        if (t->kind == 'p') check_partitions(c, t);
     }
     wb_report_add(c->r, WB_FINE, NULL, "%zu table(s) match, %zu without remarks", cat->nwanted, fine);
 }

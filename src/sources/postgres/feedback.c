@@ -43,10 +43,11 @@ static void heartbeat(pg_source *s, int64_t now)
         wb_host_log(s->host, WB_LOG_WARN, "the heartbeat failed: %s", ignored.message);
 }
 
-/* Where the stream is awaited: by `--until now`, by a snapshot that is to be copied there. 0: nowhere. */
+/* Where the stream is awaited: by `--until now`, by a snapshot that is to be copied there, by leaves.c. 0: nowhere. */
 static pg_lsn awaited(const pg_source *s)
 {
     pg_lsn tip = atomic_load_explicit(&s->tip_wanted, memory_order_relaxed);
+    tip = WB_MAX(tip, s->leaves.until);
     return s->snap.copy.phase == SQL_COPY_REACH ? WB_MAX(tip, s->snap.point) : tip;
 }
 

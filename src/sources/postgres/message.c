@@ -177,9 +177,21 @@ static wb_code decode_row(pg_source *s, const char *p, size_t n, uint64_t place,
     return pg_reselect_due(s) ? pg_batch_put(s, err) : WB_OK;
 }
 
+/* Before it is decoded: it may come twice, when there is no budget. */
+static wb_code note_truncate(pg_source *s, const char *p, size_t n, wb_error *err)
+{
+    size_t at = s->replay ? 5 : 1;
+    wb_code code = WB_OK;
+    for (size_t from = at + 5; from + 4 <= n && code == WB_OK; from += 4)
+        code = pg_leaves_truncated(s, be32(p + from), s->replay ? be32(p + 1) : 0, err);
+    return code;
+}
+
 static wb_code decode_truncate(pg_source *s, const char *p, size_t n, uint64_t place, wb_error *err)
 {
     size_t at = s->replay ? 5 : 1;
+    wb_code noted = note_truncate(s, p, n, err);
+    if (noted != WB_OK) return noted;
     if (!s->unwanted.n || n < at + 5) return decode_row(s, p, n, place, err);
     uint32_t all = 0;
     uint64_t first = pg_decoder_next_ordinal(s->decoder);

@@ -414,6 +414,7 @@ static wb_code start(pg_source *s, const plan *p, const wb_resume *resume, wb_er
     bool from_slot = !p->pos || (s->fresh && !p->snapshot);
     s->start = from_slot ? p->slot.confirmed : p->pos;
     wb_code code = sql_copy_load(&s->snap.copy, resume, p->make_slot, err);
+    if (code == WB_OK) code = pg_leaves_open(s, p->make_slot, err);
     if (code == WB_OK && !p->make_slot && !s->ddl.begun) code = pg_ddl_begin(s, s->start, err);
     if (code == WB_OK) code = p->make_slot ? begin_with_slot(s, p, err) : begin_with_stream(s, p, err);
     if (code == WB_OK && !s->tail) code = pg_snap_wishes(s, err);

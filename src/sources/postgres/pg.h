@@ -107,6 +107,8 @@ typedef struct pg_table {
     bool whole;           /* not by the second publication only              */
     bool can_select, owned;
     int64_t rows;        /* estimate; -1 unknown                            */
+    uint32_t file;       /* of a partition: relfilenode                     */
+    uint32_t writer;     /* the transaction that wrote its line of pg_class */
     const char *columns; /* column list of the publication: names separated by \1; NULL: all */
     const char *filter;  /* row filter, SQL; NULL: none                     */
 } pg_table;
@@ -115,6 +117,7 @@ typedef struct pg_catalog {
     wb_arena arena;
     pg_table *tables; /* ordered by oid */
     size_t n, nwanted;
+    uint64_t horizon; /* transactions before it were over when it was read */
     size_t unmatched; /* the first pattern that matches nothing, + 1; 0: all match */
 } pg_catalog;
 
@@ -236,6 +239,37 @@ void pg_ddl_close(pg_ddl *d);
 /* watch_tables.c: new and dropped tables; what fails is tried again later */
 void pg_watch_begin(pg_source *s); /* with the catalog that open has read */
 void pg_watch_tables(pg_source *s, int64_t now);
+
+/* ---------------------------------------------------------------- leaves.c: partitions that are truncated */
+
+typedef struct pg_leaf {
+    uint32_t oid, file;
+    uint32_t next, writer; /* a file that is not explained, and whose it is; 0: none */
+    pg_lsn until;          /* judged when the stream is here                         */
+} pg_leaf;
+
+typedef struct pg_truncated { /* of a root, by the stream */
+    uint32_t root, xid;
+} pg_truncated;
+
+typedef struct pg_leaves {
+    bool known;
+    uint64_t horizon; /* of the last look at which every file was known or explained */
+    pg_leaf *all;     /* ordered */
+    size_t n;
+    pg_truncated *truncates; /* NULL: nobody looks */
+    size_t ntruncates;
+    pg_lsn until; /* the first one to be judged; 0: none waits */
+    int64_t retry_us;
+} pg_leaves;
+
+/* anew: all tables are copied after this, so what was is over. Before the slot is made. */
+wb_code pg_leaves_open(pg_source *s, bool anew, wb_error *err) WB_MUST;
+void pg_leaves_close(pg_leaves *v);
+wb_code pg_leaves_truncated(pg_source *s, uint32_t oid, uint32_t subxid, wb_error *err) WB_MUST;
+wb_code pg_leaves_look(pg_source *s, const pg_catalog *cat, wb_error *err) WB_MUST;
+bool pg_leaves_due(const pg_source *s);
+wb_code pg_leaves_judge(pg_source *s, wb_error *err) WB_MUST;
 
 /* ---------------------------------------------------------------- reselect.c: values that an UPDATE did not send */
 
@@ -373,6 +407,7 @@ struct pg_source {
     bool replay_pending; /* the record waits for a batch */
     pg_oidset unwanted;
     pg_ddl ddl;
+    pg_leaves leaves;
     pg_reselect reselecting;
     pg_snap snap;
     pg_lsn start;     /* of the stream */

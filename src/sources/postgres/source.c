@@ -211,8 +211,8 @@ static const wb_option options[] = {
      .def = "10s",
      .min = 0,
      .max = 86400000,
-     .brief = "Look this often for tables that were made or dropped; 0ms: never",
-     .detail = "The server's log tells neither. What is found dropped is noted in the log by a message of our own "
+     .brief = "Look this often for tables that were made or dropped, and for truncated partitions; 0ms: never",
+     .detail = "The server's log tells none of it. What is found dropped is noted in the log by a message of our own "
                "(server 14 or newer), so that a DROP has its place among the changes."},
     {.name = "heartbeat",
      .type = WB_OPT_MSEC,
@@ -316,6 +316,7 @@ void pg_close(void *ctx)
     wb_arena_fini(&s->arena);
     free(s->unwanted.oids);
     pg_ddl_close(&s->ddl);
+    pg_leaves_close(&s->leaves);
     free(s->reselecting.rows);
     atomic_store(&s->interrupted, false);
     /* What follows the options, the flags of other threads and `streaming_off` begins anew. */

@@ -8,7 +8,7 @@
 
 #include "base/clock.h"
 
-enum { SHARE = 50 }; /* of the time at most one part in so many goes into looking */
+enum { SHARE = 50, RETRY_US = 1000000 }; /* of the time at most one part in so many goes into looking */
 
 /* A standby that does not answer shall not hold up the stream. */
 static const char local[] = "SET LOCAL synchronous_commit = local; ";
@@ -147,7 +147,8 @@ static void look_at_identities(pg_source *s, const pg_catalog *cat)
 static wb_code look(pg_source *s, pg_catalog *cat, bool looked, wb_error *err)
 {
     look_at_identities(s, cat);
-    wb_code code = may_write(s) ? look_for_dropped(s, cat, err) : WB_OK;
+    wb_code code = pg_leaves_look(s, cat, err);
+    if (code == WB_OK && may_write(s)) code = look_for_dropped(s, cat, err);
     return code == WB_OK ? look_for_new(s, cat, looked, err) : code;
 }
 
@@ -167,6 +168,11 @@ void pg_watch_tables(pg_source *s, int64_t now)
     wb_error own;
     pg_catalog cat = {0};
     wb_error_reset(&own);
+    if (pg_leaves_due(s) && now >= s->leaves.retry_us && pg_leaves_judge(s, &own) != WB_OK) {
+        s->leaves.retry_us = now + RETRY_US;
+        wb_host_log(s->host, WB_LOG_DEBUG, "could not look at truncated partitions: %s", own.message);
+        wb_error_reset(&own);
+    }
     if (now < s->ddl.watch_at_us) return;
     wb_code code = pg_side(s, &own);
     if (code == WB_OK) code = pg_catalog_load(&s->side, s->patterns, &cat, &own);
