@@ -35,6 +35,8 @@ def pytest_configure(config):
 
 def pytest_generate_tests(metafunc):
     if "pg" in metafunc.fixturenames:
+        if any("pg" in m.args[0] for m in metafunc.definition.iter_markers("parametrize")):
+            return  # the test says itself which
         both = metafunc.definition.get_closest_marker("both")
         versions = {"15": ["pg15"], "18": ["pg18"], "both": ["pg15", "pg18"]}.get(
             os.environ.get("WB_PG"), ["pg15", "pg18"] if both else ["pg15"])

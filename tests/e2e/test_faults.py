@@ -1,5 +1,7 @@
 """What goes wrong around the program: it loses nothing, repeats nothing, and says in a sentence what to do."""
+import os
 import re
+import sqlite3
 import time
 
 import psycopg
@@ -10,6 +12,8 @@ from compare import no_repeats, records, same_file, same_mirror, wait_file, wait
 from program import wait_until
 from proxy import Proxy
 from servers import ROOT
+
+pytestmark = pytest.mark.both
 
 
 # ---------------------------------------------------------------- the source refuses
@@ -30,7 +34,8 @@ def test_unknown_host(wb, db):
     assert "no-such-host.invalid" in wb.check(code=1).stdout + wb.said[-1]
     # a name that does not resolve today may resolve tomorrow: `run` keeps trying or ends with 3, but never at once in a loop
     wb.start()
-    time.sleep(2)
+    wait_until(lambda: "no-such-host.invalid" in wb.last_log(), 20, "a word")
+    time.sleep(1)
     if wb.running():
         assert len(wb.last_log().splitlines()) < 20, "a hot loop"
         wb.term(code=(0, 3))
@@ -44,9 +49,9 @@ def test_unknown_database(wb, db):
     assert "no_such_db" in wb.last_log()
 
 
-def test_wal_level_replica(make_wb, own_server):
+def test_wal_level_replica(make_wb, own_server, pg):
     from servers import Database
-    server = own_server("wal_level=replica")
+    server = own_server(*(["--pg18"] if pg.version >= 18 else []), "wal_level=replica")
     db = Database(server)
     db.sql("create table t (id int primary key)")
     wb = make_wb(db).write([{"type": "file", "path": "out.jsonl"}])
@@ -84,11 +89,23 @@ def test_d9_slot_dropped_and_made_again(wb, db):  # proves G-01
     db.sql("select pg_create_logical_replication_slot(%s, 'pgoutput')", slot)
     db.sql("insert into t values (5000, 'seen')")
     wb.run(code=3, timeout=20)
-    assert slot in wb.last_log() and "byte" in wb.last_log().lower() or "kb" in wb.last_log().lower()
+    assert slot in wb.last_log() and re.search(r"[1-9]\d+ bytes of log between are lost", wb.last_log())
     assert no_repeats(wb.out, "t") == 1
 
 
-@pytest.mark.both
+def test_d9_another_server(wb, db):  # proves G-01
+    """Positions of one server mean nothing on another one, though slot and publication have the same names there."""
+    run_once(wb, db)
+    known = sqlite3.connect(wb.state / "state.db")
+    assert known.execute("update source set value = '7012345678901234567' where key = 'system_id'").rowcount == 1
+    known.commit()
+    known.close()
+    db.sql("insert into t values (2, 'of another history')")
+    wb.run(code=3, timeout=20)
+    assert "This is another server" in wb.last_log() and "7012345678901234567" in wb.last_log() and "--resnapshot" in wb.last_log()
+    assert no_repeats(wb.out, "t") == 1
+
+
 def test_slot_lost(make_wb, own_server, pg):
     """max_slot_wal_keep_size: the server removed what we did not read yet."""
     from servers import Database
@@ -176,7 +193,6 @@ def test_tables_without_key_do_not_break_the_application(wb, db):
     assert "nokey" in found.stdout and "alter table" in found.stdout.lower() and "replica identity" in found.stdout.lower()
 
 
-@pytest.mark.both
 def test_replica_identity_that_comes_later(wb, db):  # proves G-01
     """The log's own advice, followed: until `resync` the table is named everywhere, from then on its updates travel."""
     db.sql("create table t (id int primary key); create table nokey (a int, b text); insert into nokey values (1, 'x'), (2, null)")
@@ -294,9 +310,11 @@ def test_server_away_for_a_while(wb, db):
         wb.write([wb.file_target(), wb.sqlite_target()], source={"url": db.url(port=proxy.port)}).start().streaming()
         proxy.refuse()
         db.sql("insert into t values (2, 'meanwhile')")
-        time.sleep(3)
+        wait_until(lambda: proxy.connections >= 2, 20, "two attempts", alive=wb)
+        tried = proxy.connections
+        time.sleep(1)
         assert wb.running()
-        assert 1 <= proxy.connections < 40, f"{proxy.connections} connections in 3 s"
+        assert proxy.connections - tried < 15, f"{proxy.connections - tried} connections in 1 s"
         proxy.refuse(False)
         wait_mirror(wb, "t", timeout=40)
         assert no_repeats(wb.out, "t") == 2
@@ -321,10 +339,9 @@ def test_network_gone_without_a_word(wb, db):
     assert same_mirror(db, wb.mirror, "t") and no_repeats(wb.out, "t") == 2
 
 
-@pytest.mark.parametrize("version", ["pg15", "pg18"])
-def test_server_restart_immediate_mid_transaction(make_wb, own_server, load, version):
+def test_server_restart_immediate_mid_transaction(make_wb, own_server, load, pg):
     from servers import Database
-    server = own_server(*(["--pg18"] if version == "pg18" else []))
+    server = own_server(*(["--pg18"] if pg.version >= 18 else []))
     db = Database(server)
     shop.create(db, 50)
     wb = make_wb(db)
@@ -358,7 +375,13 @@ def fault_points():
     return sorted(n for n in names if "rotate" not in n and "truncate" not in n)
 
 
-@pytest.mark.parametrize("point", fault_points())
+def in_turns(what):
+    """Points of ours, the same whatever the server: every other one on 18."""
+    only = {"15": ["pg15"], "18": ["pg18"]}.get(os.environ.get("WB_PG"), ["pg15", "pg18"])
+    return [(only[i % len(only)], w) for i, w in enumerate(what)]
+
+
+@pytest.mark.parametrize("pg, point", in_turns(fault_points()), indirect=["pg"], scope="session")
 def test_crash_at_fault_point(fault_wb, db, point):  # proves G-01 G-02
     wb = fault_wb
     db.sql("create table t (id int primary key, v text)")

@@ -9,6 +9,8 @@ from pgbouncer import Pgbouncer
 from program import wait_until
 from servers import PASSWORD, Database
 
+pytestmark = pytest.mark.both
+
 
 @pytest.fixture
 def plain(db):
@@ -28,7 +30,6 @@ def as_owner(db, sql):
     db.sql(f"set role {db.owner}; {sql}; reset role")
 
 
-@pytest.mark.both
 def test_replication_and_select_with_the_owners_publication(wb, db, plain):
     """No superuser, no CREATE, nothing owned; the publication was there beforehand."""
     as_owner(db, "create publication shop_pub for table app.t")
@@ -47,7 +48,6 @@ def test_replication_and_select_with_the_owners_publication(wb, db, plain):
     assert "shop_pub stays" in dropped and db.slots() == [] and db.publications() == ["shop_pub"]
 
 
-@pytest.mark.both
 def test_the_owner_runs_what_check_prints(wb, db, plain):
     """Under our own names, with the second publication for the table without a key."""
     wb.write([wb.file_target()], source={"url": db.url(user=plain), "tables": ["app.*"]})

@@ -12,6 +12,8 @@ from program import wait_until
 from proxy import Proxy
 from servers import SCRIPT, Database, Server
 
+pytestmark = pytest.mark.both
+
 
 def table(db):
     db.sql("create table t (id int primary key, v text)")
@@ -44,7 +46,6 @@ def a_slot_of_another_tool(db):
     return {"slot": "debezium", "publication": "dbz_publication"}
 
 
-@pytest.mark.both
 def test_slot_of_debezium_is_taken_over_where_it_stopped(wb, db):
     theirs = a_slot_of_another_tool(db)
     confirmed = db.confirmed()
@@ -58,7 +59,6 @@ def test_slot_of_debezium_is_taken_over_where_it_stopped(wb, db):
     assert "debezium stays" in said and "dbz_publication stays" in said and db.slots() == ["debezium"]
 
 
-@pytest.mark.both
 def test_slot_of_debezium_with_a_snapshot(wb, db):
     """The copy first; of what the slot still holds only that which the copy has not."""
     theirs = a_slot_of_another_tool(db)
@@ -70,7 +70,6 @@ def test_slot_of_debezium_with_a_snapshot(wb, db):
     assert db.slots() == ["debezium"]
 
 
-@pytest.mark.both
 def test_slot_of_pg_recvlogical_with_its_position(wb, db):
     """The tool had written more than the server knows of: slot_position says so, and nothing comes twice."""
     table(db)
@@ -125,7 +124,6 @@ def test_slot_of_another_database(wb, db, pg):
 
 # ---------------------------------------------------------------- failover property, by version
 
-@pytest.mark.both
 def test_failover_by_default_where_the_server_can(wb, db, pg):
     table(db)
     wb.write([wb.file_target()]).until_now()
@@ -273,7 +271,6 @@ def test_idle_replication_slot_timeout(make_wb, own_server):
 
 # ---------------------------------------------------------------- what the server is told
 
-@pytest.mark.both
 def test_d1_only_what_is_durable_is_confirmed(make_wb, wb, db):  # proves G-01
     """A target that takes nothing, keepalives all the while: the confirmed position stays before what it lacks."""
     table(db)
@@ -293,7 +290,6 @@ def test_d1_only_what_is_durable_is_confirmed(make_wb, wb, db):  # proves G-01
         os.close(held)
 
 
-@pytest.mark.both
 def test_d3_an_idle_pipeline_keeps_its_place(wb, db):
     """Progress without rows is kept as well: after a restart nothing is read again, and the log is not held."""
     table(db)
@@ -310,7 +306,6 @@ def test_d3_an_idle_pipeline_keeps_its_place(wb, db):
     assert no_repeats(wb.out, "t") == 1
 
 
-@pytest.mark.both
 def test_d7_first_change_after_a_restart_is_not_the_next_one_seen(wb, db):
     """The stored position never comes up in the stream itself: what comes after it is taken all the same."""
     table(db)
@@ -341,7 +336,6 @@ def test_d28_what_is_confirmed_is_what_was_saved(fault_wb, db):  # proves G-01
     assert same_mirror(db, wb.mirror, "t") and same_file(db, wb.out, "t")
 
 
-@pytest.mark.both
 def test_heartbeat(wb, db, pg):
     """It writes, it moves an idle pipeline on, and nobody sees it: not the targets either when they want messages."""
     table(db)

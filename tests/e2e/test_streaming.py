@@ -67,6 +67,7 @@ def test_aborted_savepoints_and_interleaved_transactions(wb, db, eager, streamin
                       "where database = current_database()") > 0, "the server did not stream"
 
 
+@pytest.mark.both
 @MODES
 def test_key_change_and_schema_change_inside_a_large_transaction(wb, db, eager, streaming):
     wb.write([wb.file_target(), wb.sqlite_target()], source={"streaming": streaming == "on"}).start().streaming()
@@ -104,6 +105,7 @@ def mirror_lengths(wb):
         c.close()
 
 
+@pytest.mark.both
 def test_row_larger_than_max_row_is_refused(wb, db):  # proves G-09 G-10
     db.sql("create table t (id int primary key, v text)")
     wb.write([wb.file_target()], max_row="1MB").start().streaming()

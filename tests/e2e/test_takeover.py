@@ -9,6 +9,8 @@ import shop
 from compare import no_repeats, same_mirror, wait_file, wait_mirror
 from program import wait_until
 
+pytestmark = pytest.mark.both
+
 
 @pytest.fixture
 def second(make_wb, wb):
@@ -22,7 +24,6 @@ def standing_by(second):
     wait_until(lambda: "stands by" in second.last_log(), 20, "the second one to stand by", alive=second)
 
 
-@pytest.mark.both
 @pytest.mark.parametrize("death", ["kill -9", "TERM"])
 def test_standby_takes_over(wb, second, db, load, death):  # proves G-01 G-02
     """Under load, within seconds; nothing is lost and nothing repeated."""
@@ -78,7 +79,6 @@ def test_without_standby_the_second_is_refused(wb, second, db):
     wb.term()
 
 
-@pytest.mark.both
 def test_one_that_only_slept_is_fenced(wb, second, db):  # proves G-02
     """A paused machine whose lock in the shared folder was given away: it must not write a row when it wakes."""
     db.sql("create table t (id int primary key, v text)")

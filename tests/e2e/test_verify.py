@@ -8,6 +8,8 @@ import pytest
 import shop
 from compare import wait_mirror
 
+pytestmark = pytest.mark.both
+
 
 def edit(path, *statements):
     c = sqlite3.connect(path, timeout=20)
@@ -28,7 +30,6 @@ def nothing_left(wb, db):
     assert len(db.slots()) == 1 and len(db.publications()) <= 2
 
 
-@pytest.mark.both
 def test_equal_and_then_not(wb, db):
     shop.create(db, 200)
     db.sql("create table nokey (a int, b text); insert into nokey values (1, 'x'), (1, 'x'), (2, null)")
@@ -78,7 +79,6 @@ def test_a_publication_with_a_filter_and_a_column_list(wb, db):
     assert not differences and tables[0]["rows"] == 10
 
 
-@pytest.mark.both
 def test_while_it_runs_only_what_stays_different(wb, db, load):
     """Rows that change all the while are not called different; the one that was edited by hand is."""
     shop.create(db, 300)
