@@ -142,7 +142,7 @@ static void check_rights(checking *c)
     if (!c->only && !has_right(c, "REPLICATION CLIENT") && !has_right(c, "BINLOG MONITOR"))
         found_right(c, bad, maria ? "BINLOG MONITOR ON *.*" : "REPLICATION CLIENT ON *.*",
                     "the user may not ask where the binary log ends");
-    bool locks = c->link.flavor == MY_MYSQL && c->s->snapshot_mode != MY_SNAP_NEVER;
+    bool locks = c->link.flavor == MY_MYSQL && c->s->snapshot_mode != SQL_SNAP_NEVER;
     if (locks && c->s->snapshot_locking == MY_LOCKING_NONE)
         wb_report_add(c->r, WB_BAD, "snapshot_locking: minimal", "snapshot_locking: none is for MariaDB only");
     if (locks && !has_right(c, "RELOAD") && !has_right(c, "FLUSH_TABLES") && !has_right(c, "LOCK TABLES"))
@@ -162,7 +162,7 @@ static void check_tables(checking *c)
     else if (!cat->nwanted)
         found_right(c, WB_BAD, "SELECT ON database.*", "there is no table that matches and that the user may read");
     for (size_t i = 0; i < cat->n; i++) plain += cat->tables[i].wanted && !cat->tables[i].transactional;
-    if (plain && c->s->snapshot_mode != MY_SNAP_NEVER)
+    if (plain && c->s->snapshot_mode != SQL_SNAP_NEVER)
         wb_report_add(
             c->r, WB_WARN, NULL,
             "%zu table(s) have an engine without transactions: all writes to the server wait while the snapshot "
@@ -197,7 +197,7 @@ wb_code my_check(void *ctx, wb_host *h, wb_report *r, wb_error *err)
     checking c = {.s = ctx, .r = r};
     wb_error e;
     wb_error_reset(&e);
-    c.only = c.s->snapshot_mode == MY_SNAP_ONLY;
+    c.only = c.s->snapshot_mode == SQL_SNAP_ONLY;
     wb_arena_init(&c.arena, 4096, 0);
     wb_code code = my_patterns_of(c.s, &c.arena, &c.patterns, &e);
     if (code == WB_OK) code = check_all(&c, h, &e);

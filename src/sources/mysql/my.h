@@ -16,9 +16,9 @@
 #include "position.h"
 #include "sources/sql/fact.h"
 #include "sources/sql/lull.h"
+#include "sources/sql/options.h"
 #include "walbrook/plugin.h"
 
-typedef enum my_snapshot_mode { MY_SNAP_INITIAL, MY_SNAP_NEVER, MY_SNAP_ONLY, MY_SNAP_WHEN_NEEDED } my_snapshot_mode;
 typedef enum my_snapshot_locking { MY_LOCKING_MINIMAL, MY_LOCKING_NONE } my_snapshot_locking;
 
 typedef struct my_source my_source;

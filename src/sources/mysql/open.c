@@ -74,7 +74,7 @@ static wb_code told_place(my_source *s, wb_out *out, wb_error *err)
 /* Rows that lie behind are read with the columns of now, unless the log says theirs. */
 static wb_code check_told(const my_source *s, wb_error *err)
 {
-    if (s->snapshot_mode != MY_SNAP_NEVER)
+    if (s->snapshot_mode != SQL_SNAP_NEVER)
         return wb_fail(err, WB_E_CONFIG, WB_NEVER,
                        "`position` needs snapshot: never: who has been there has the rows.");
     if (strcasecmp(s->server.row_metadata, "FULL") == 0) return WB_OK;
@@ -209,17 +209,17 @@ static wb_code begin_session(my_source *s, const wb_resume *resume, wb_error *er
     if (s->tail) r.pos = (wb_pos){NULL, 0};
     if (s->tail && r.again) {
         wb_host_log(s->host, WB_LOG_WARN, "connects again; changes made meanwhile are not shown");
-        s->snapshot_mode = MY_SNAP_NEVER;
+        s->snapshot_mode = SQL_SNAP_NEVER;
     }
     wb_code code = my_link_open(&s->side, s, s->host, false, err);
     if (code == WB_OK) code = my_server_look(&s->side, &s->server, err);
     if (code == WB_OK) code = my_server_usable(s, &s->server, err);
     if (code == WB_OK) code = load_tables(s, err);
     if (code != WB_OK) return code;
-    if (s->snapshot_mode == MY_SNAP_ONLY) return snapshot_only(s, &r, err);
+    if (s->snapshot_mode == SQL_SNAP_ONLY) return snapshot_only(s, &r, err);
     if (s->position && !s->tail && !r.pos.len) code = check_told(s, err);
     if (code != WB_OK) return code;
-    bool copies = s->fresh && s->snapshot_mode != MY_SNAP_NEVER, free = s->snapshot_locking == MY_LOCKING_NONE;
+    bool copies = s->fresh && s->snapshot_mode != SQL_SNAP_NEVER, free = s->snapshot_locking == MY_LOCKING_NONE;
     code = identify(s, r.pos, err);
     if (code == WB_OK) code = my_identity(s, err);
     if (code == WB_OK && copies && free) code = check_lock_free(s, err);

@@ -70,7 +70,7 @@ wb_code my_server_look(my_link *l, my_server *out, wb_error *err)
 
 wb_code my_server_usable(const my_source *s, const my_server *v, wb_error *err)
 {
-    if (s->snapshot_mode == MY_SNAP_ONLY) return WB_OK;
+    if (s->snapshot_mode == SQL_SNAP_ONLY) return WB_OK;
     if (!v->log_bin) {
         wb_fail(err, WB_E_CONFIG, WB_NEVER,
                 "The server writes no binary log (log_bin is off), so its changes cannot be read.");
@@ -164,7 +164,7 @@ wb_code my_gap(const my_source *s, wb_error *err, const char *fmt, ...)
     va_start(ap, fmt);
     (void)vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    bool again = s->snapshot_mode == MY_SNAP_WHEN_NEEDED;
+    bool again = s->snapshot_mode == SQL_SNAP_WHEN_NEEDED;
     wb_fail(err, WB_E_GAP, again ? WB_RESNAPSHOT : WB_NEVER, "%s.", text);
     wb_hint(err,
             "Only a new snapshot helps: `walbrook run --resnapshot TARGET`, or snapshot: when_needed, which does it by "
@@ -288,7 +288,7 @@ static wb_code has_file(my_source *s, my_link *l, const my_server *v, const my_p
     if (!p->has_file)
         return wb_fail(err, WB_E_STATE, WB_NEVER, "The targets' positions have no log file, and the server no GTIDs.");
     if (p->lineage && p->lineage != v->lineage) {
-        wb_fail(err, WB_E_GAP, s->snapshot_mode == MY_SNAP_WHEN_NEEDED ? WB_RESNAPSHOT : WB_NEVER,
+        wb_fail(err, WB_E_GAP, s->snapshot_mode == SQL_SNAP_WHEN_NEEDED ? WB_RESNAPSHOT : WB_NEVER,
                 "This is another server (server_uuid %s), and without GTIDs the position %.*s:%" PRIu64
                 " of the one before says nothing here.",
                 v->uuid, (int)p->log.len, p->log.ptr, p->offset);

@@ -37,7 +37,7 @@ wb_code my_ask(void *ctx, wb_host *h, const char *what, const char *table, wb_er
     my_url u;
     wb_arena a;
     wb_patterns *patterns = NULL;
-    if (s->snapshot_mode == MY_SNAP_ONLY)
+    if (s->snapshot_mode == SQL_SNAP_ONLY)
         return wb_fail(err, WB_E_CONFIG, WB_NEVER, "With `snapshot: only` a new run copies everything; there is no %s.",
                        what);
     wb_arena_init(&a, 4 * 1024, 0);
@@ -64,7 +64,7 @@ static wb_code copy_again(my_source *s, const uint64_t *ids, size_t n, wb_error 
     my_table **list = calloc(n + 1, sizeof(my_table *));
     size_t many = 0;
     if (!list) return my_nomem(err);
-    for (size_t i = 0; i < n && s->snapshot_mode != MY_SNAP_NEVER; i++) {
+    for (size_t i = 0; i < n && s->snapshot_mode != SQL_SNAP_NEVER; i++) {
         my_table *t = my_catalog_find(&s->cat, ids[i]);
         if (!t || !t->wanted) continue;
         list[many++] = t;
@@ -234,7 +234,7 @@ static wb_code copy_renamed(my_source *s, const my_statement *st, uint32_t pair,
 wb_code my_snap_ddl(my_source *s, const my_statement *st, wb_error *err)
 {
     wb_code code = WB_OK;
-    if (st->kind == MY_ST_TRUNCATE || s->snapshot_mode == MY_SNAP_NEVER || !sql_fact_on(s->host)) return WB_OK;
+    if (st->kind == MY_ST_TRUNCATE || s->snapshot_mode == SQL_SNAP_NEVER || !sql_fact_on(s->host)) return WB_OK;
     s->snap.stale = true;
     for (uint32_t i = 0; i < st->ntables && code == WB_OK; i++) {
         const my_st_table *t = &st->tables[i];

@@ -138,7 +138,7 @@ wb_code my_status(void *ctx, wb_host *h, wb_pos settled, const wb_facts *facts, 
     }
     uint64_t skipped = atomic_load(&s->skipped);
     if (code == WB_OK && skipped) facts->number(facts->arg, "events_left_out", (int64_t)skipped);
-    if (code == WB_OK && v.log_bin && s->snapshot_mode != MY_SNAP_ONLY) {
+    if (code == WB_OK && v.log_bin && s->snapshot_mode != SQL_SNAP_ONLY) {
         code = say_end(&l, &v, facts, &end, err);
         if (code == WB_OK) code = say_logs(&l, &v, known ? &p : NULL, &end, facts, err);
         if (code == WB_OK) say_set_risk(s, &l, &v, settled, facts);

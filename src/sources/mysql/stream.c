@@ -176,7 +176,7 @@ static wb_code turn(my_source *s, bool *dry, wb_error *err)
  * those who asked for that. Others stop: with `snapshot: never` to start over would be to go on without the rows. */
 static wb_code judge(const my_source *s, wb_code code, wb_error *err)
 {
-    bool again = s->snapshot_mode == MY_SNAP_WHEN_NEEDED;
+    bool again = s->snapshot_mode == SQL_SNAP_WHEN_NEEDED;
     if (code == WB_E_GAP && err && err->next == WB_RESNAPSHOT && !again) err->next = WB_NEVER;
     return code;
 }

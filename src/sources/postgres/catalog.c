@@ -4,8 +4,6 @@
 
 #include <stdio.h>
 
-#include "base/options.h"
-
 static const char tables_sql[] =
     "SELECT c.oid, n.nspname, c.relname, c.relkind, c.relreplident, c.reltuples::int8,"
     " coalesce((SELECT i.inhparent FROM pg_inherits i WHERE c.relispartition AND i.inhrelid = c.oid LIMIT 1), 0),"
@@ -20,30 +18,20 @@ static const char tables_sql[] =
     " WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND c.oid >= 16384"
     " AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') ORDER BY c.oid";
 
-static int64_t number(const char *z)
-{
-    int64_t v;
-    wb_error ignored;
-    wb_error_reset(&ignored);
-    return wb_parse_int(z, &v, &ignored) == WB_OK ? v : 0;
-}
-
-static wb_str copy(wb_arena *a, const char *z) { return wb_str_of(wb_arena_strdup(a, z)); }
-
 static void read_row(const PGresult *res, int row, wb_arena *a, pg_table *t)
 {
-    *t = (pg_table){.oid = (uint32_t)number(PQgetvalue(res, row, 0)),
-                    .schema = copy(a, PQgetvalue(res, row, 1)),
-                    .name = copy(a, PQgetvalue(res, row, 2)),
+    *t = (pg_table){.oid = (uint32_t)pg_number(PQgetvalue(res, row, 0)),
+                    .schema = pg_copied(a, PQgetvalue(res, row, 1)),
+                    .name = pg_copied(a, PQgetvalue(res, row, 2)),
                     .kind = PQgetvalue(res, row, 3)[0],
                     .identity = PQgetvalue(res, row, 4)[0],
-                    .rows = number(PQgetvalue(res, row, 5)),
-                    .parent = (uint32_t)number(PQgetvalue(res, row, 6)),
+                    .rows = pg_number(PQgetvalue(res, row, 5)),
+                    .parent = (uint32_t)pg_number(PQgetvalue(res, row, 6)),
                     .key_usable = PQgetvalue(res, row, 7)[0] == 't',
                     .can_select = PQgetvalue(res, row, 8)[0] == 't',
                     .owned = PQgetvalue(res, row, 9)[0] == 't',
-                    .file = (uint32_t)number(PQgetvalue(res, row, 10)),
-                    .writer = (uint32_t)number(PQgetvalue(res, row, 11))};
+                    .file = (uint32_t)pg_number(PQgetvalue(res, row, 10)),
+                    .writer = (uint32_t)pg_number(PQgetvalue(res, row, 11))};
     t->usable = t->key_usable;
 }
 
@@ -127,7 +115,7 @@ wb_code pg_catalog_load(pg_link *l, const wb_patterns *patterns, pg_catalog *out
         read_row(res, (int)i, &out->arena, &out->tables[i]);
         out->n = i + 1;
     }
-    if (n) out->horizon = (uint64_t)number(PQgetvalue(res, 0, 12));
+    if (n) out->horizon = (uint64_t)pg_number(PQgetvalue(res, 0, 12));
     PQclear(res);
     if (!out->tables || out->arena.failed) return pg_nomem(err);
     look_at_partitions(out);

@@ -41,7 +41,7 @@ static wb_code check_server(checking *c, wb_error *err)
     PGresult *res;
     wb_code code = pg_query(&c->link, "for its settings", sql, &res, err);
     if (code != WB_OK) return code;
-    bool only = c->s->snapshot_mode == PG_SNAP_ONLY;
+    bool only = c->s->snapshot_mode == SQL_SNAP_ONLY;
     wb_report *r = c->r;
     wb_report_add(r, WB_FINE, NULL, "PostgreSQL %s%s%s, database %s, user %s", PQgetvalue(res, 0, 0),
                   c->service ? ", " : "", c->service ? c->service->name : "", PQgetvalue(res, 0, 8),
@@ -126,7 +126,7 @@ static void check_replication(checking *c)
     pg_link repl = {0};
     wb_error e;
     wb_error_reset(&e);
-    if (c->s->snapshot_mode == PG_SNAP_ONLY || !c->may_replicate) return;
+    if (c->s->snapshot_mode == SQL_SNAP_ONLY || !c->may_replicate) return;
     if (pg_link_open(&repl, c->s, c->h, PG_REPLICATION, &e) != WB_OK) wb_report_error(c->r, &e);
     pg_link_close(&repl);
 }
@@ -167,7 +167,7 @@ static void check_identity(checking *c, const pg_table *t)
 /* leaves.c copies the table again, when it may and looks. */
 static void check_partitions(checking *c, const pg_table *t)
 {
-    bool never = c->s->snapshot_mode == PG_SNAP_NEVER, blind = !c->s->table_interval_ms;
+    bool never = c->s->snapshot_mode == SQL_SNAP_NEVER, blind = !c->s->table_interval_ms;
     if (!t->published || !c->pub.trunc || !(never || blind)) return;
     wb_report_add(
         c->r, WB_WARN, NULL,
@@ -192,7 +192,7 @@ static void check_tables(checking *c)
         char what[300];
         if (!t->wanted) continue;
         fine += t->usable && t->can_select && !pg_pub_halved(t);
-        if (!t->can_select && (c->s->snapshot_mode != PG_SNAP_NEVER || c->s->reselect)) {
+        if (!t->can_select && (c->s->snapshot_mode != SQL_SNAP_NEVER || c->s->reselect)) {
             wb_out mend = {0};
             wb_out_z(&mend, "GRANT USAGE ON SCHEMA ");
             pg_put_ident(&mend, t->schema);
@@ -204,10 +204,10 @@ static void check_tables(checking *c)
             pg_put_ident_z(&mend, c->user);
             wb_out_byte(&mend, ';');
             (void)snprintf(what, sizeof what, "the user may not read %s.%s, which the %s needs", t->schema.ptr,
-                           t->name.ptr, c->s->snapshot_mode != PG_SNAP_NEVER ? "snapshot" : "option reselect");
+                           t->name.ptr, c->s->snapshot_mode != SQL_SNAP_NEVER ? "snapshot" : "option reselect");
             found(c->r, WB_BAD, &mend, what);
         }
-        if (c->s->snapshot_mode != PG_SNAP_ONLY) check_identity(c, t);
+        if (c->s->snapshot_mode != SQL_SNAP_ONLY) check_identity(c, t);
         if (t->kind == 'p') check_partitions(c, t);
     }
     wb_report_add(c->r, WB_FINE, NULL, "%zu table(s) match, %zu without remarks", cat->nwanted, fine);
@@ -326,16 +326,16 @@ static wb_code check_all(checking *c, wb_error *err)
     if (code == WB_OK) code = pg_options_fit(c->s, c->link.version, err);
     if (code == WB_OK) code = pg_service_look(&c->link, &c->service, err);
     if (code == WB_OK) code = check_server(c, err);
-    if (code == WB_OK && c->s->snapshot_mode != PG_SNAP_ONLY) code = check_failover(c, err);
+    if (code == WB_OK && c->s->snapshot_mode != SQL_SNAP_ONLY) code = check_failover(c, err);
     if (code == WB_OK) check_replication(c);
     if (code == WB_OK && pg_link_no_encoding(&c->link))
         wb_report_add(c->r, WB_WARN, NULL, "%s", pg_link_no_encoding(&c->link));
     if (code == WB_OK) code = pg_catalog_load(&c->link, c->patterns, &c->cat, err);
-    if (code == WB_OK && c->s->snapshot_mode != PG_SNAP_ONLY)
+    if (code == WB_OK && c->s->snapshot_mode != SQL_SNAP_ONLY)
         code = pg_pub_look(&c->link, &c->names, &c->cat, &c->pub, &c->insert_pub, err);
     if (code != WB_OK) return code;
     check_tables(c);
-    if (c->s->snapshot_mode == PG_SNAP_ONLY) return WB_OK;
+    if (c->s->snapshot_mode == SQL_SNAP_ONLY) return WB_OK;
     check_publication(c);
     return check_slot(c, err);
 }

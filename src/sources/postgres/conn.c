@@ -97,7 +97,7 @@ wb_code pg_fail_result(pg_link *l, const PGresult *res, const char *why, wb_erro
     char more[200] = "";
     if (detail) pg_clean_text(l->pg, detail, more, sizeof more);
     bool fresh = err && err->code == WB_OK;
-    bool gap = c->next == WB_RESNAPSHOT && l->s->snapshot_mode != PG_SNAP_WHEN_NEEDED; /* nobody asked for that */
+    bool gap = c->next == WB_RESNAPSHOT && l->s->snapshot_mode != SQL_SNAP_WHEN_NEEDED; /* nobody asked for that */
     wb_fail(err, c->code, gap ? WB_NEVER : c->next, "PostgreSQL refused %s: %s%s%s.", why, text, more[0] ? ". " : "",
             more);
     if (fresh) set_native(err, state);

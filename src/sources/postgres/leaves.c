@@ -304,16 +304,16 @@ static const pg_table *root_of(const pg_catalog *cat, const pg_table *leaf)
 static wb_code act(pg_source *s, const pg_table *leaf, const pg_table *root, wb_error *err)
 {
     char name[3 * PG_NAME];
-    bool copies = s->snapshot_mode != PG_SNAP_NEVER && root->wanted && root->can_select;
+    bool copies = s->snapshot_mode != SQL_SNAP_NEVER && root->wanted && root->can_select;
     (void)snprintf(name, sizeof name, "%s.%s", root->schema.ptr, root->name.ptr);
     wb_host_log(
         s->host, WB_LOG_WARN,
         "the partition %s.%s of %s was truncated, or written anew by an ALTER; the server sends nothing of that "
         "under the name of the root. %s",
         leaf->schema.ptr, leaf->name.ptr, name,
-        copies                              ? "The table will be copied again."
-        : s->snapshot_mode == PG_SNAP_NEVER ? "With `snapshot: never` it is not copied again: the targets keep "
-                                              "rows that the source has not. TRUNCATE the root, or DELETE."
+        copies                               ? "The table will be copied again."
+        : s->snapshot_mode == SQL_SNAP_NEVER ? "With `snapshot: never` it is not copied again: the targets keep "
+                                               "rows that the source has not. TRUNCATE the root, or DELETE."
         : root->wanted ? "The user may not read the table, so it is not copied again; `walbrook check` prints "
                          "the GRANT, and then `walbrook resync` copies it."
                        : "`tables` does not name the table that is published, so it is not copied again.");

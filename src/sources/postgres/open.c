@@ -14,7 +14,7 @@
 static wb_code check_wal_level(pg_source *s, wb_error *err)
 {
     PGresult *res;
-    if (s->snapshot_mode == PG_SNAP_ONLY) return WB_OK;
+    if (s->snapshot_mode == SQL_SNAP_ONLY) return WB_OK;
     wb_code code =
         pg_query(&s->side, "for its settings", "SELECT current_setting('wal_level'), pg_is_in_recovery()", &res, err);
     if (code != WB_OK) return code;
@@ -94,7 +94,7 @@ static wb_code identify(pg_source *s, pg_lsn pos, wb_error *err)
     if (code == WB_OK) code = sql_fact_get(s->host, "timeline", timeline, sizeof timeline, err);
     if (code != WB_OK) return code;
     if (pos && system[0] && strcmp(system, is) != 0) {
-        wb_fail(err, WB_E_GAP, s->snapshot_mode == PG_SNAP_WHEN_NEEDED ? WB_RESNAPSHOT : WB_NEVER,
+        wb_fail(err, WB_E_GAP, s->snapshot_mode == SQL_SNAP_WHEN_NEEDED ? WB_RESNAPSHOT : WB_NEVER,
                 "This is another server: its system identifier is %s, and the positions of this pipeline belong to %s.",
                 is, system);
         wb_hint(err, "Check the url. If the database has moved for good: `walbrook drop`, then `walbrook run "
@@ -120,7 +120,7 @@ static wb_code connect_both(pg_source *s, bool again, wb_error *err)
     if (code == WB_OK) code = check_wal_level(s, err);
     if (code == WB_OK) code = check_standby(s, again, err);
     if (code == WB_OK) code = pg_failover_check(s, s->side.version, err);
-    if (code == WB_OK && s->snapshot_mode != PG_SNAP_ONLY)
+    if (code == WB_OK && s->snapshot_mode != SQL_SNAP_ONLY)
         code = pg_link_open(&s->repl, s, s->host, PG_REPLICATION, err);
     if (code == WB_OK && s->repl.pg && !pg_link_same(&s->side, &s->repl))
         code = wb_fail(err, WB_E_NET, WB_RECONNECT, "The primary changed while we connected.");
@@ -252,7 +252,7 @@ static wb_code make_plan(pg_source *s, plan *p, wb_error *err)
     if (code == WB_OK) code = sql_fact_get(s->host, "making_slot", making, sizeof making, err);
     if (code == WB_OK) code = pg_slot_release(s, &s->side, s->names.slot, &p->slot, err);
     if (code != WB_OK) return code;
-    bool copies = s->snapshot_mode != PG_SNAP_NEVER;
+    bool copies = s->snapshot_mode != SQL_SNAP_NEVER;
     p->slot_ours = strcmp(made, s->names.slot) == 0 || strcmp(making, s->names.slot) == 0;
     p->snapshot = copies && s->fresh;
     if (p->pos) {
@@ -449,7 +449,7 @@ static wb_code begin_session(pg_source *s, const wb_resume *resume, wb_error *er
     if (code == WB_OK && !resume->again && pg_link_no_encoding(&s->side))
         wb_host_log(s->host, WB_LOG_WARN, "%s", pg_link_no_encoding(&s->side));
     if (code == WB_OK) code = load_tables(s, err);
-    if (code == WB_OK && s->snapshot_mode == PG_SNAP_ONLY) return snapshot_only(s, resume, err);
+    if (code == WB_OK && s->snapshot_mode == SQL_SNAP_ONLY) return snapshot_only(s, resume, err);
     if (code == WB_OK) code = identify(s, p.pos, err);
     if (code == WB_OK && s->tail) code = pg_tail_existing(s, &s->side, err);
     if (code == WB_OK) code = make_plan(s, &p, err);
@@ -470,7 +470,7 @@ wb_code pg_open(void *ctx, wb_host *h, const wb_resume *resume, wb_error *err)
     if (s->tail) {
         (void)snprintf(s->tail_name, sizeof s->tail_name, "walbrook_tail_%d_%llx", (int)getpid(),
                        (unsigned long long)wb_now_us() & 0xffffffffffu);
-        s->snapshot_mode = PG_SNAP_NEVER;
+        s->snapshot_mode = SQL_SNAP_NEVER;
     }
     wb_code code = pg_names_make(s, h, &s->names, err);
     if (code != WB_OK) return code;

@@ -13,13 +13,13 @@
 #include "position.h"
 #include "sources/sql/fact.h"
 #include "sources/sql/lull.h"
+#include "sources/sql/options.h"
 #include "spool.h"
 #include "types.h"
 #include "walbrook/plugin.h"
 #include "wire.h"
 
 typedef enum pg_failover { PG_FAILOVER_AUTO, PG_FAILOVER_ON, PG_FAILOVER_OFF } pg_failover;
-typedef enum pg_snapshot_mode { PG_SNAP_INITIAL, PG_SNAP_NEVER, PG_SNAP_ONLY, PG_SNAP_WHEN_NEEDED } pg_snapshot_mode;
 
 enum { PG_NEW_NAME, PG_NEW_ADD };
 enum { PG_ORIGIN_ANY, PG_ORIGIN_NONE };
@@ -82,6 +82,9 @@ void pg_put_ident(wb_out *o, wb_str name);
 void pg_put_ident_z(wb_out *o, const char *name);
 void pg_put_literal(wb_out *o, const char *text);
 wb_code pg_nomem(wb_error *err);
+/* What the catalog answers: a number of it, 0 when it is none; a text, in the arena. */
+int64_t pg_number(const char *z);
+wb_str pg_copied(wb_arena *a, const char *z);
 
 /* ---------------------------------------------------------------- names */
 

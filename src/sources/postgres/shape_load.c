@@ -4,8 +4,6 @@
 
 #include <stdio.h>
 
-#include "base/options.h"
-
 enum { FIRST_USER_OID = 16384 };
 
 /* A domain's values look like its base type's: `b` is what is under all the domains. */
@@ -40,16 +38,6 @@ static const char columns_sql[] =
     " LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped" BASE_OF(
         "a.atttypid") " WHERE c.oid = ANY ($1::oid[]) ORDER BY c.oid, a.attnum";
 
-static int64_t number(const char *z)
-{
-    int64_t v;
-    wb_error ignored;
-    wb_error_reset(&ignored);
-    return wb_parse_int(z, &v, &ignored) == WB_OK ? v : 0;
-}
-
-static wb_str copy(wb_arena *a, const char *z) { return wb_str_of(wb_arena_strdup(a, z)); }
-
 static wb_kind kind_of(uint32_t base, char typtype, char category, bool is_array)
 {
     if (base < FIRST_USER_OID) return pg_type_kind(base);
@@ -63,13 +51,13 @@ static wb_kind kind_of(uint32_t base, char typtype, char category, bool is_array
 /* The columns b.oid, b.typtype, b.typcategory, b.is_array, from `at` on. */
 static uint8_t read_kind(const PGresult *res, int row, int at)
 {
-    return (uint8_t)kind_of((uint32_t)number(PQgetvalue(res, row, at)), PQgetvalue(res, row, at + 1)[0],
+    return (uint8_t)kind_of((uint32_t)pg_number(PQgetvalue(res, row, at)), PQgetvalue(res, row, at + 1)[0],
                             PQgetvalue(res, row, at + 2)[0], PQgetvalue(res, row, at + 3)[0] == 't');
 }
 
 static wb_str type_name(uint32_t oid, int32_t mod, const char *formatted, wb_arena *a)
 {
-    if (oid >= FIRST_USER_OID) return copy(a, formatted);
+    if (oid >= FIRST_USER_OID) return pg_copied(a, formatted);
     wb_out out = {0};
     pg_type_name(oid, mod, &out);
     wb_str name = {wb_arena_strndup(a, out.p ? out.p : "", out.failed ? 0 : out.len), out.failed ? 0 : out.len};
@@ -79,25 +67,25 @@ static wb_str type_name(uint32_t oid, int32_t mod, const char *formatted, wb_are
 
 static void read_column(const PGresult *res, int row, wb_arena *a, pg_column *c)
 {
-    c->attnum = (int32_t)number(PQgetvalue(res, row, 4));
-    c->name = copy(a, PQgetvalue(res, row, 5));
-    c->type = (uint32_t)number(PQgetvalue(res, row, 6));
-    c->mod = (int32_t)number(PQgetvalue(res, row, 7));
+    c->attnum = (int32_t)pg_number(PQgetvalue(res, row, 4));
+    c->name = pg_copied(a, PQgetvalue(res, row, 5));
+    c->type = (uint32_t)pg_number(PQgetvalue(res, row, 6));
+    c->mod = (int32_t)pg_number(PQgetvalue(res, row, 7));
     c->type_name = type_name(c->type, c->mod, PQgetvalue(res, row, 8), a);
     c->not_null = PQgetvalue(res, row, 9)[0] == 't';
     c->generated = PQgetvalue(res, row, 10)[0] != 0;
-    c->missing = (uint8_t)number(PQgetvalue(res, row, 11));
+    c->missing = (uint8_t)pg_number(PQgetvalue(res, row, 11));
     if (PQgetisnull(res, row, 12))
         c->missing = c->missing == PG_MISSING_TEXT ? PG_MISSING_NULL : c->missing;
     else
         c->missing_text = (wb_str){wb_arena_strndup(a, PQgetvalue(res, row, 12), (size_t)PQgetlength(res, row, 12)),
                                    (size_t)PQgetlength(res, row, 12)};
     c->kind = read_kind(res, row, 13);
-    c->key = (uint16_t)number(PQgetvalue(res, row, 17));
-    c->base = (uint32_t)number(PQgetvalue(res, row, 13));
-    c->base_mod = c->base == c->type ? c->mod : (int32_t)number(PQgetvalue(res, row, 19));
-    c->labels = copy(a, PQgetvalue(res, row, 20));
-    c->default_sql = copy(a, PQgetvalue(res, row, 21));
+    c->key = (uint16_t)pg_number(PQgetvalue(res, row, 17));
+    c->base = (uint32_t)pg_number(PQgetvalue(res, row, 13));
+    c->base_mod = c->base == c->type ? c->mod : (int32_t)pg_number(PQgetvalue(res, row, 19));
+    c->labels = pg_copied(a, PQgetvalue(res, row, 20));
+    c->default_sql = pg_copied(a, PQgetvalue(res, row, 21));
 }
 
 /* The rows of one table, from `row` on; the first row that is not its own any more. */
@@ -105,9 +93,9 @@ static int read_shape(const PGresult *res, int row, wb_arena *a, pg_shape *out)
 {
     int end = row;
     while (end < PQntuples(res) && strcmp(PQgetvalue(res, end, 18), PQgetvalue(res, row, 18)) == 0) end++;
-    *out = (pg_shape){.oid = (uint32_t)number(PQgetvalue(res, row, 18)),
-                      .schema = copy(a, PQgetvalue(res, row, 0)),
-                      .name = copy(a, PQgetvalue(res, row, 1)),
+    *out = (pg_shape){.oid = (uint32_t)pg_number(PQgetvalue(res, row, 18)),
+                      .schema = pg_copied(a, PQgetvalue(res, row, 0)),
+                      .name = pg_copied(a, PQgetvalue(res, row, 1)),
                       .identity = PQgetvalue(res, row, 2)[0],
                       .relkind = PQgetvalue(res, row, 3)[0],
                       .cols = wb_arena_zalloc(a, ((size_t)(end - row) + 1) * sizeof *out->cols)};
@@ -164,11 +152,11 @@ wb_code pg_column_type(pg_link *l, pg_column *c, wb_arena *a, wb_error *err)
                &res, err);
     if (code != WB_OK) return code;
     if (PQntuples(res)) {
-        c->type_name = copy(a, PQgetvalue(res, 0, 0));
+        c->type_name = pg_copied(a, PQgetvalue(res, 0, 0));
         c->kind = read_kind(res, 0, 1);
-        c->base = (uint32_t)number(PQgetvalue(res, 0, 1));
-        c->base_mod = c->base == c->type ? c->mod : (int32_t)number(PQgetvalue(res, 0, 5));
-        c->labels = copy(a, PQgetvalue(res, 0, 6));
+        c->base = (uint32_t)pg_number(PQgetvalue(res, 0, 1));
+        c->base_mod = c->base == c->type ? c->mod : (int32_t)pg_number(PQgetvalue(res, 0, 5));
+        c->labels = pg_copied(a, PQgetvalue(res, 0, 6));
     } else { /* dropped since: its values come as text all the same */
         c->type_name = wb_str_of(wb_arena_printf(a, "type %u", c->type));
         c->kind = WB_OTHER;

@@ -156,7 +156,7 @@ wb_code pg_gap(const pg_source *s, wb_error *err, const char *fmt, ...)
     va_start(ap, fmt);
     (void)vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    bool again = s->snapshot_mode == PG_SNAP_WHEN_NEEDED;
+    bool again = s->snapshot_mode == SQL_SNAP_WHEN_NEEDED;
     wb_fail(err, WB_E_GAP, again ? WB_RESNAPSHOT : WB_NEVER, "%s.", text);
     if (!again)
         wb_hint(err, "A new snapshot is the only way to be complete again: `walbrook run --resnapshot TARGET` for each "

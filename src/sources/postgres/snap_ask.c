@@ -55,7 +55,7 @@ wb_code pg_ask(void *ctx, wb_host *h, const char *what, const char *table, wb_er
     wb_patterns *patterns = NULL;
     s->host = h;
     wb_arena_init(&a, 4 * 1024, 0);
-    if (s->snapshot_mode == PG_SNAP_ONLY)
+    if (s->snapshot_mode == SQL_SNAP_ONLY)
         return wb_fail(err, WB_E_CONFIG, WB_NEVER, "With `snapshot: only` a new run copies everything; there is no %s.",
                        what);
     wb_code code = pg_names_make(s, h, &names, err);
@@ -95,7 +95,7 @@ static wb_code find_all(const pg_source *s, const uint64_t *oids, size_t n, chos
 /* Their rows of before go: the copy begins with emptying the table. */
 static wb_code copy_again(pg_source *s, const chosen *l, wb_error *err)
 {
-    if (!l->n || s->snapshot_mode == PG_SNAP_NEVER) return WB_OK;
+    if (!l->n || s->snapshot_mode == SQL_SNAP_NEVER) return WB_OK;
     for (size_t i = 0; i < l->n; i++)
         wb_host_log(s->host, WB_LOG_INFO, "%s.%s will be copied, in turns with the stream", l->tables[i]->schema.ptr,
                     l->tables[i]->name.ptr);

@@ -1,7 +1,10 @@
-/* sqltext.c: names and texts as SQL writes them, and the names that this source gives to what it makes. Pure. */
+/* sqltext.c: names and texts as SQL writes them, what the catalog answers as values, and the names that this source
+ * gives to what it makes. Pure. */
 #include "pg.h"
 
 #include <stdio.h>
+
+#include "base/options.h"
 
 void pg_put_ident(wb_out *o, wb_str name) { wb_out_quoted(o, name, '"'); }
 void pg_put_ident_z(wb_out *o, const char *name) { wb_out_quoted(o, wb_str_of(name), '"'); }
@@ -18,6 +21,14 @@ void pg_put_literal(wb_out *o, const char *text)
     }
     wb_out_byte(o, '\'');
 }
+
+int64_t pg_number(const char *z)
+{
+    int64_t v;
+    return wb_parse_int(z, &v, NULL) == WB_OK ? v : 0;
+}
+
+wb_str pg_copied(wb_arena *a, const char *z) { return wb_str_of(wb_arena_strdup(a, z)); }
 
 /* "walbrook_" and the pipeline's name in the letters that a slot's name may have. */
 static void default_name(const char *pipeline, char out[PG_NAME])

@@ -185,7 +185,7 @@ wb_code pg_status(void *ctx, wb_host *h, wb_pos settled, const wb_facts *facts, 
     if (code == WB_OK) code = pg_link_open(&l, s, h, PG_SQL, err);
     if (code == WB_OK) code = say_server(&l, settled, facts, err);
     if (code == WB_OK) code = say_copy(h, facts, err);
-    if (code == WB_OK && s->snapshot_mode != PG_SNAP_ONLY && !s->tail) {
+    if (code == WB_OK && s->snapshot_mode != SQL_SNAP_ONLY && !s->tail) {
         code = pg_slot_look(&l, names.slot, &slot, err);
         if (code == WB_OK) say_slot(&slot, &names, l.version, facts);
         if (code == WB_OK) warn_of_slot(s, h, &slot, names.slot);
