@@ -1,6 +1,10 @@
 """Copies of tables: parallel, in turns, resumed after kill -9, tables added to a running pipeline and read again."""
 import json
+import os
+import pty
 import random
+import re
+import select
 import signal
 import sqlite3
 import subprocess
@@ -311,8 +315,56 @@ def test_ten_thousand_tables(wb, db):
     assert took < 20, f"{took:.1f} s to the first table"
 
 
-def test_progress_and_fault_points(fault_wb, db):
-    """A crash on either side of each write of the ledger: each row once; status says what is left."""
+def test_progress_in_status_and_on_a_terminal(wb, db):
+    """A target that takes no more holds the copy up: what is copied, how much of it, and how long it takes."""
+    db.sql("create table a (id int primary key, v text)")
+    db.sql("insert into a select g, repeat('x', 1000) from generate_series(1, 20000) g; analyze a")
+    os.mkfifo(wb.dir / "pipe")
+    held = os.open(wb.dir / "pipe", os.O_RDWR | os.O_NONBLOCK)
+    ours, theirs = pty.openpty()
+    seen = b""
+    try:
+        wb.write([{"type": "file", "path": "pipe"}], memory="4MB")
+        wb.process = subprocess.Popen([wb.binary, "run", wb.file], cwd=wb.dir, stderr=theirs, stdout=subprocess.DEVNULL,
+                                      stdin=subprocess.DEVNULL, env={**wb.env, "TERM": "xterm", "COLUMNS": "200"})
+
+        def told():
+            nonlocal seen
+            if select.select([held], [], [], 0)[0]:
+                os.read(held, 65536)  # little by little
+            while select.select([ours], [], [], 0)[0]:
+                seen += os.read(ours, 65536)
+            s = wb.status()["source"]["snapshot"]
+            return s and 0 < s["rows"] < s["total"] and s["eta_seconds"] >= 0 and b"%" in seen and s
+        s = wait_until(told, 40, "progress")
+        assert s["table"] == "public.a" and 15000 < s["total"] < 25000
+        assert re.search(r"copying +public\.a, [\d,. ]+ of about [\d,. ]+ rows, left: ", wb.command("status", wb.file, code=0).stdout)
+        assert re.search(r"public\.a  \[#*\.*\] +\d+ %  \S+ of about \S+ rows", seen.decode(errors="replace"))
+    finally:
+        wb.kill9()
+        os.close(held)
+        os.close(ours)
+        os.close(theirs)
+
+
+def test_hup_with_other_tables_in_the_file(wb, db):
+    """What the file says now: a table more is copied, and streams."""
+    db.sql("create table a (id int primary key); create table b (id int primary key); insert into b values (1)")
+    wb.write([wb.sqlite_target()], source=source(tables=["public.a"]), **FAST).start().streaming()
+    wait_mirror(wb, "a")
+    wb.write([wb.sqlite_target()], source=source(tables=["public.*"]), **FAST)
+    wb.process.send_signal(signal.SIGHUP)
+    wait_mirror_tables(wb, "b")
+    db.sql("insert into a values (5); insert into b values (2)")
+    wait_mirror(wb, "a", "b")
+    wb.term()
+    db.sql("insert into b values (3)")
+    wb.until_now()
+    assert same_mirror(db, wb.mirror, "a", "b")
+
+
+def test_crashes_around_the_ledger(fault_wb, db):
+    """A crash on either side of each write of it: each row once."""
     wide(db, "a", 6000)
     for point in ("copy.before_note", "copy.after_note", "copy.turn_over", "copy.planned"):
         out = f"{point}.jsonl"

@@ -9,6 +9,7 @@ import pytest
 
 import shop
 from compare import no_repeats, records, same_file, same_mirror, wait_file, wait_mirror
+from copies import FAST, SMALL, reads
 from program import wait_until
 from proxy import Proxy
 from servers import ROOT
@@ -272,7 +273,7 @@ def test_d29_slot_creation_behind_an_open_transaction(wb, db):
         c.execute("insert into t values (1)")
         pid = c.info.backend_pid
         wb.write([wb.file_target()]).start()
-        wait_until(lambda: str(pid) in wb.last_log() or "transaction" in wb.last_log(), 30, "a word about what it waits for", alive=wb)
+        wait_until(lambda: f"process {pid} of " in wb.last_log(), 30, "a word about what it waits for", alive=wb)
         wb.term(code=(0, 3))
         c.rollback()
     wait_until(lambda: not db.slot_active(), 10, "nobody at the slot")
@@ -339,13 +340,19 @@ def test_network_gone_without_a_word(wb, db):
     assert same_mirror(db, wb.mirror, "t") and no_repeats(wb.out, "t") == 2
 
 
-def test_server_restart_immediate_mid_transaction(make_wb, own_server, load, pg):
+def test_server_restart_immediate(make_wb, own_server, load, pg):  # proves G-02 G-06
+    """In the midst of the first copy, then twice in the midst of a transaction."""
     from servers import Database
     server = own_server(*(["--pg18"] if pg.version >= 18 else []))
     db = Database(server)
-    shop.create(db, 50)
+    shop.create(db, 3000)
     wb = make_wb(db)
-    wb.write([wb.file_target(), wb.sqlite_target()]).start().streaming()
+    wb.write([wb.file_target(), wb.sqlite_target()], source=SMALL, **FAST).start()
+    wait_until(lambda: wb.out.exists() and wb.out.stat().st_size > 200_000, 30, "part of the copy", alive=wb)
+    server.restart("immediate")
+    wait_until(lambda: len(reads(wb.out, "customers")) == 3000 and len(reads(wb.out, "orders")) == 6000, 60, "the rest of the copy", alive=wb)
+    assert set(reads(wb.out, "customers").values()) == {1} == set(reads(wb.out, "orders").values()), "a part that was done was read again"
+    wb.streaming(timeout=60)
     for seed in (1, 2):
         traffic = load(db, shop.Traffic(seed, wide=300), 0.001)
         c = db.connect()
