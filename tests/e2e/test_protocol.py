@@ -262,7 +262,9 @@ def test_new_files_of_partitions_that_nobody_truncated(wb, db):
     partitioned(db)
     wb.write([wb.file_target(), wb.sqlite_target()], source={"table_interval": "100ms"})
     wb.until_now()
+    newest = "select max(xmin::text::bigint) < txid_snapshot_xmin(txid_current_snapshot()) from p"
     for running in (False, True):
+        wait_until(lambda: db.one(newest), 20, "the end of older transactions")
         if running:
             wb.start().streaming()
         db.sql("vacuum full p1")

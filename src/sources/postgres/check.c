@@ -168,7 +168,7 @@ static void check_identity(checking *c, const pg_table *t)
 static void check_partitions(checking *c, const pg_table *t)
 {
     bool never = c->s->snapshot_mode == SQL_SNAP_NEVER, blind = !c->s->table_interval_ms;
-    if (!t->published || !c->pub.trunc || !(never || blind)) return;
+    if ((c->pub.exists && !(t->published && c->pub.trunc)) || !(never || blind)) return;
     wb_report_add(
         c->r, WB_WARN, NULL,
         "the server does not send TRUNCATE of a single partition of %s.%s, and with %s %s: TRUNCATE the root, "

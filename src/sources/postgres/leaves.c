@@ -9,8 +9,10 @@
 
 #include <stdio.h>
 
-enum { TRUNCATES_MAX = 512, ENTRY = 8 };
-static const char files_key[] = "leaves/files", truncates_key[] = "leaves/truncates";
+#include "base/clock.h"
+
+enum { TRUNCATES_MAX = 512, ENTRY = 8, SAVE_EVERY_US = 600000000 };
+static const char files_key[] = "leaves/files", truncates_key[] = "leaves/truncates", look_key[] = "leaves/look";
 
 /* ---------------------------------------------------------------- in the state */
 
@@ -26,12 +28,22 @@ static wb_code keep(pg_source *s, const char *key, wb_out *value, bool at_once, 
     return code;
 }
 
+/* An old one makes more partitions look truncated, no fewer. */
+static wb_code save_horizon(pg_source *s, wb_error *err)
+{
+    pg_leaves *v = &s->leaves;
+    wb_out out = {0};
+    wb_out_be32(&out, (uint32_t)(v->horizon >> 32));
+    wb_out_be32(&out, (uint32_t)v->horizon);
+    v->save_us = wb_mono_us() + SAVE_EVERY_US;
+    return keep(s, look_key, &out, false, err);
+}
+
 static wb_code save_files(pg_source *s, bool at_once, wb_error *err)
 {
     const pg_leaves *v = &s->leaves;
     wb_out out = {0};
-    wb_out_be32(&out, (uint32_t)(v->horizon >> 32));
-    wb_out_be32(&out, (uint32_t)v->horizon);
+    wb_out_byte(&out, 1); /* never nothing, so that it is known to be there */
     for (size_t i = 0; i < v->n; i++) {
         wb_out_be32(&out, v->all[i].oid);
         wb_out_be32(&out, v->all[i].file);
@@ -42,8 +54,7 @@ static wb_code save_files(pg_source *s, bool at_once, wb_error *err)
 static wb_code read_files(pg_leaves *v, wb_str in, wb_error *err)
 {
     wb_rd r = wb_rd_of(in.ptr, in.len);
-    uint64_t high = wb_rd_be32(&r);
-    v->horizon = high << 32 | wb_rd_be32(&r);
+    (void)wb_rd_u8(&r);
     v->n = wb_rd_left(&r) / ENTRY;
     v->all = calloc(v->n + 1, sizeof *v->all);
     if (!v->all) return pg_nomem(err);
@@ -53,6 +64,13 @@ static wb_code read_files(pg_leaves *v, wb_str in, wb_error *err)
     }
     v->known = !r.failed;
     return WB_OK;
+}
+
+static void read_horizon(pg_leaves *v, wb_str in)
+{
+    wb_rd r = wb_rd_of(in.ptr, in.len);
+    uint64_t high = wb_rd_be32(&r);
+    v->horizon = high << 32 | wb_rd_be32(&r);
 }
 
 static wb_code read_truncates(pg_leaves *v, wb_str in, wb_error *err)
@@ -77,7 +95,12 @@ wb_code pg_leaves_open(pg_source *s, bool anew, wb_error *err)
     if (code == WB_OK) code = read_truncates(v, in, err);
     if (code == WB_OK && !anew) code = wb_host_state_get(s->host, files_key, &in, err);
     if (code == WB_OK && !anew && in.len) code = read_files(v, in, err);
-    if (code != WB_OK || v->known) return code;
+    if (code == WB_OK && v->known) {
+        code = wb_host_state_get(s->host, look_key, &in, err);
+        read_horizon(v, in);
+        return code;
+    }
+    if (code != WB_OK) return code;
     return pg_leaves_look(s, &s->cat, err); /* a copy of all comes after it, or nobody knows how it was before */
 }
 
@@ -156,7 +179,7 @@ static bool is_leaf(const pg_catalog *cat, const pg_table *t)
 }
 
 /* A row that was there at the last look is there still: nobody has truncated the partition in between. Any row will do,
- * so a few thousand are enough. A partition that is locked is asked again at the next look. */
+ * so a few thousand are enough. A partition that is locked, or slow, is asked again at the next look. */
 static wb_code survived(pg_source *s, const pg_table *t, bool *yes, bool *busy, wb_error *err)
 {
     PGresult *res = NULL;
@@ -177,7 +200,7 @@ static wb_code survived(pg_source *s, const pg_table *t, bool *yes, bool *busy, 
     wb_out_fini(&sql);
     if (code == WB_OK) *yes = PQntuples(res) && PQgetvalue(res, 0, 0)[0] == 't';
     PQclear(res);
-    *busy = strcmp(own.native, "55P03") == 0;
+    *busy = strcmp(own.native, "55P03") == 0 || strcmp(own.native, "57014") == 0; /* one of the two timeouts */
     if (code == WB_OK || (own.native[0] && !pg_link_dead(&s->side))) return WB_OK;
     if (err) *err = own;
     return code;
@@ -227,6 +250,16 @@ static wb_code place_of_now(pg_source *s, pg_lsn *out, wb_error *err)
     return code;
 }
 
+/* `--until now` waits for a judgement, and no longer. */
+static void hold(pg_source *s)
+{
+    pg_leaves *v = &s->leaves;
+    const sql_copy *c = &s->snap.copy;
+    bool waits = v->until != 0;
+    if (waits || v->waits) wb_host_copying(s->host, waits || c->asked || c->wanted || c->phase != SQL_COPY_OFF);
+    v->waits = waits;
+}
+
 /* The stream must come here before those that wait are judged. */
 static wb_code set_places(pg_source *s, wb_error *err)
 {
@@ -240,7 +273,7 @@ static wb_code set_places(pg_source *s, wb_error *err)
         if (!v->all[i].until) v->all[i].until = now;
         v->until = v->until ? WB_MIN(v->until, v->all[i].until) : v->all[i].until;
     }
-    if (v->until) wb_host_copying(s->host, true); /* `--until now` waits as well */
+    hold(s);
     return WB_OK;
 }
 
@@ -285,6 +318,7 @@ wb_code pg_leaves_look(pg_source *s, const pg_catalog *cat, wb_error *err)
     v->known = true;
     if (same) v->horizon = cat->horizon;
     code = set_places(s, err);
+    if (code == WB_OK && n && (changed || wb_mono_us() >= v->save_us)) code = save_horizon(s, err);
     return code == WB_OK && changed ? save_files(s, first, err) : code;
 }
 
@@ -301,23 +335,32 @@ static const pg_table *root_of(const pg_catalog *cat, const pg_table *leaf)
     return root;
 }
 
+/* Why the table is not copied again; NULL: it is. */
+static const char *why_not(const pg_source *s, const pg_table *root)
+{
+    if (s->snapshot_mode == SQL_SNAP_NEVER)
+        return "With `snapshot: never` it is not copied again: the targets keep rows that the source has not. TRUNCATE "
+               "the root, or DELETE.";
+    if (s->origin == PG_ORIGIN_NONE) /* a root's TRUNCATE that replication brought is left out of the stream */
+        return "With `origin: none` nobody knows where that was done, so the table is not copied again; `walbrook "
+               "resync` does it.";
+    if (!root->wanted) return "`tables` does not name the table that is published, so it is not copied again.";
+    if (!root->can_select)
+        return "The user may not read the table, so it is not copied again; `walbrook check` prints the GRANT, and "
+               "then `walbrook resync` copies it.";
+    return NULL;
+}
+
 static wb_code act(pg_source *s, const pg_table *leaf, const pg_table *root, wb_error *err)
 {
     char name[3 * PG_NAME];
-    bool copies = s->snapshot_mode != SQL_SNAP_NEVER && root->wanted && root->can_select;
+    const char *why = why_not(s, root);
     (void)snprintf(name, sizeof name, "%s.%s", root->schema.ptr, root->name.ptr);
-    wb_host_log(
-        s->host, WB_LOG_WARN,
-        "the partition %s.%s of %s was truncated, or written anew by an ALTER; the server sends nothing of that "
-        "under the name of the root. %s",
-        leaf->schema.ptr, leaf->name.ptr, name,
-        copies                               ? "The table will be copied again."
-        : s->snapshot_mode == SQL_SNAP_NEVER ? "With `snapshot: never` it is not copied again: the targets keep "
-                                               "rows that the source has not. TRUNCATE the root, or DELETE."
-        : root->wanted ? "The user may not read the table, so it is not copied again; `walbrook check` prints "
-                         "the GRANT, and then `walbrook resync` copies it."
-                       : "`tables` does not name the table that is published, so it is not copied again.");
-    if (!copies) return WB_OK;
+    wb_host_log(s->host, WB_LOG_WARN,
+                "the partition %s.%s of %s was truncated, or written anew by an ALTER; the server sends nothing of "
+                "that under the name of the root. %s",
+                leaf->schema.ptr, leaf->name.ptr, name, why ? why : "The table will be copied again.");
+    if (why) return WB_OK;
     wb_code code = sql_wish(s->host, "resync", root->oid, name, err);
     if (code == WB_OK) s->snap.copy.asked = true;
     return code;
@@ -350,8 +393,7 @@ wb_code pg_leaves_judge(pg_source *s, wb_error *err)
     if (code == WB_OK) code = pg_catalog_load(&s->side, s->patterns, &cat, err);
     if (code == WB_OK) code = pg_pub_look(&s->side, &s->names, &cat, &pub, &insert_pub, err);
     if (code == WB_OK) code = judge_all(s, &cat, pub.trunc, err);
+    if (code == WB_OK) code = pg_leaves_look(s, &cat, err);
     pg_catalog_free(&cat);
-    if (code == WB_OK && !s->leaves.until && !s->snap.copy.asked)
-        wb_host_copying(s->host, s->snap.copy.wanted || s->snap.copy.phase != SQL_COPY_OFF);
     return code;
 }

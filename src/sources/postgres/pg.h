@@ -263,7 +263,8 @@ typedef struct pg_leaves {
     pg_truncated *truncates; /* NULL: nobody looks */
     size_t ntruncates;
     pg_lsn until; /* the first one to be judged; 0: none waits */
-    int64_t retry_us;
+    bool waits;
+    int64_t retry_us, save_us;
 } pg_leaves;
 
 /* anew: all tables are copied after this, so what was is over. Before the slot is made. */
