@@ -158,7 +158,7 @@ static wb_code step(sql_copy *c, int64_t until, wb_error *err)
     bool dry = false;
     code = sql_copy_visit(c, &dry, err);
     if (code == WB_OK && dry) wait_for_rows(c, until);
-    if (code == WB_OK) sql_copy_tell(c, NULL, false);
+    if (code == WB_OK || code == WB_AGAIN) sql_copy_tell(c, NULL, false); /* a slow target: all the more */
     return code;
 }
 
