@@ -160,6 +160,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     o.unknown_xa = o.unknown_engine = f.choices & REPLACE ? MY_UNKNOWN_SKIP : MY_UNKNOWN_STOP;
     o.partial_start = f.choices & PARTIAL;
     o.stable = f.choices & MAPPED;
+    o.kept = size % 2 != 0;
     f.d = my_decoder_new(&hooks, &o);
     uint8_t *copy = malloc(size); /* exactly as large: the sanitizer sees a byte read too many */
     require(f.d && f.b && copy);

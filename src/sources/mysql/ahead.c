@@ -84,6 +84,7 @@ wb_code my_ahead_scan(my_source *s, wb_pos from, my_ahead *out, wb_error *err)
 {
     const my_hooks hooks = {.arg = s, .wanted = nobody, .spool_write = my_spool_write, .spool_read = my_spool_read};
     const my_options options = {.max_row = (size_t)wb_host_max_row(s->host),
+                                .kept = true,
                                 .partial_start = true,
                                 .unknown_xa = MY_UNKNOWN_SKIP,
                                 .unknown_engine = MY_UNKNOWN_SKIP};

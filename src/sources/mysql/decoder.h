@@ -93,6 +93,8 @@ typedef struct my_hooks {
     wb_code (*spool_write)(void *arg, uint64_t at, const void *p, size_t n, wb_error *err);
     wb_code (*spool_read)(void *arg, uint64_t at, void *p, size_t n, wb_error *err);
     void (*spool_empty)(void *arg); /* nothing is held there any more: the file may be cut; may be NULL */
+    /* Of a large event everything before p was read once, and will be again at its delivery; may be NULL. */
+    void (*passed)(void *arg, const void *p);
     /* Something that is no error and that a person should hear of once; may be NULL. */
     void (*notice)(void *arg, const char *text);
 } my_hooks;
@@ -104,6 +106,8 @@ typedef struct my_options {
     size_t hold;               /* bytes of held transactions in memory; 0: 4 MB                                      */
     bool stable;               /* bytes given to feed stay where they are until the transaction was delivered (a mapped
                                 * file): not copied, not spooled                                                    */
+    bool kept;                 /* those of one event do so until the next one is given, or the transaction that it makes
+                                * alone (a compressed one) was delivered                                             */
     bool query;                /* rows say the statement that made them, where the log has it                        */
     bool no_verify;            /* do not check checksums                                                            */
     bool partial_start;        /* the first event may be in the middle of a transaction, whose rest is skipped       */

@@ -28,10 +28,17 @@ static void notice(const my_decoder *d, const char *fmt, ...)
 
 /* ---------------------------------------------------------------- checksums */
 
-static bool checksum_fits(const step *s)
+static bool checksum_fits(const my_decoder *d, const step *s)
 {
+    enum { PIECE = 4 * 1024 * 1024 };
     if (s->n < MY_HEADER_LEN + 4) return false;
-    return (uint32_t)crc32_z(0, s->event, s->n - 4) == my_get_u32(s->event + s->n - 4);
+    uLong sum = 0;
+    for (size_t at = 0, k; at < s->n - 4; at += k) {
+        k = WB_MIN(s->n - 4 - at, (size_t)PIECE);
+        sum = crc32_z(sum, s->event + at, k);
+        if (k == PIECE && d->hooks.passed) d->hooks.passed(d->hooks.arg, s->event + at + k);
+    }
+    return (uint32_t)sum == my_get_u32(s->event + s->n - 4);
 }
 
 /* The "in use" flag of a file's first event is changed after its checksum was made. */
@@ -52,11 +59,11 @@ static wb_code take_checksum(my_decoder *d, step *s, wb_error *err)
     bool made_up = s->h.flags & MY_FLAG_ARTIFICIAL || t == MY_HEARTBEAT || t == MY_HEARTBEAT_V2 ||
                    (t == MY_ROTATE && (s->h.timestamp == 0 || s->h.log_pos == 0)) || !d->have_format;
     if (made_up) {
-        if (checksum_fits(s)) s->nbody -= 4;
+        if (checksum_fits(d, s)) s->nbody -= 4;
         return WB_OK;
     }
     if (!d->format.checksums) return WB_OK;
-    if (s->nbody < 4 || (!d->o.no_verify && !checksum_fits(s))) {
+    if (s->nbody < 4 || (!d->o.no_verify && !checksum_fits(d, s))) {
         d->place = s->end;
         wb_code code = my_bad_event(d, t, err, "its checksum is wrong");
         wb_hint(err, "The log file is damaged on the server's disk or on its way here: mysqlbinlog "
@@ -426,6 +433,11 @@ static wb_code on_payload(my_decoder *d, step *s, wb_error *err)
 {
     if (d->state == MY_IDLE) open_group(d, s);
     d->started = true;
+    if (d->o.kept && my_held_size(&d->held) == 0) {
+        d->held.base = s->event;
+        d->held.len = s->n;
+        return complete(d, s, NULL, err);
+    }
     wb_code code = hold(d, s, err);
     return code == WB_OK ? complete(d, s, NULL, err) : code;
 }

@@ -83,6 +83,12 @@ static void notice(void *arg, const char *text)
     wb_host_log(s->host, WB_LOG_WARN, "%s", text);
 }
 
+static void passed(void *arg, const void *p)
+{
+    my_files *s = arg;
+    my_input_passed(&s->in, p);
+}
+
 /* ---------------------------------------------------------------- files */
 
 /* The format of the file, as a server sends it to whoever begins in the middle: made for us, of no place. */
@@ -372,8 +378,10 @@ static wb_code files_open(void *ctx, wb_host *h, const wb_resume *resume, wb_err
                             .spool_write = my_files_spool_write,
                             .spool_read = my_files_spool_read,
                             .spool_empty = my_files_spool_empty,
+                            .passed = passed,
                             .notice = notice};
     const my_options o = {.max_row = (size_t)wb_host_max_row(h),
+                          .kept = true,
                           .partial_start = pipe || s->from.kind == MY_BOUND_PLACE,
                           .unknown_xa = MY_UNKNOWN_SKIP,
                           .policy = {(my_zero_dates)s->zero_dates, (my_bad_text)s->bad_text}};

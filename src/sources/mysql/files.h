@@ -37,6 +37,7 @@ void my_input_skip(my_input *in, size_t n); /* what peek gave */
 bool my_input_seek(my_input *in, uint64_t offset);
 /* Memory of a mapped file that was read goes back to the system. */
 void my_input_forget(my_input *in);
+void my_input_passed(my_input *in, const uint8_t *p); /* the same of the event that comes next, up to p */
 
 /* ---------------------------------------------------------------- from, to */
 

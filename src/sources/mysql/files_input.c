@@ -177,6 +177,12 @@ void my_input_forget(my_input *in)
     in->forgotten = upto;
 }
 
+void my_input_passed(my_input *in, const uint8_t *p)
+{
+    size_t from = (size_t)in->offset & ~(size_t)4095, upto = in->map ? (size_t)(p - in->map) & ~(size_t)4095 : 0;
+    if (upto > from) (void)madvise((void *)(uintptr_t)(in->map + from), upto - from, MADV_DONTNEED);
+}
+
 static wb_code start_unpacking(my_input *in, bool zstd, wb_error *err)
 {
     my_unpack *u = calloc(1, sizeof *u);

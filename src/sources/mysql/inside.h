@@ -86,7 +86,7 @@ typedef struct my_savepoint {
 
 /* Bytes of events, one after the other: somebody's (base), ours (mem), or in the spool. */
 typedef struct my_held {
-    const uint8_t *base; /* stable input; NULL: ours */
+    const uint8_t *base; /* stable input, or one event that is lent; NULL: ours */
     uint8_t *mem;
     size_t len, cap; /* of base or mem */
     uint64_t spool_at, spool_len;

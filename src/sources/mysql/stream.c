@@ -26,6 +26,7 @@ static wb_code make_decoder(my_source *s, wb_error *err)
                             .spool_empty = my_spool_empty,
                             .notice = notice};
     const my_options options = {.max_row = (size_t)wb_host_max_row(s->host),
+                                .kept = true,
                                 .query = s->query,
                                 .policy = {(my_zero_dates)s->zero_dates, (my_bad_text)s->bad_text}};
     s->decoder = my_decoder_new(&hooks, &options);
@@ -157,6 +158,10 @@ static wb_code turn(my_source *s, bool *dry, wb_error *err)
 {
     if (s->in_group) {
         if (WB_UNLIKELY(s->snap.copy.phase == SQL_COPY_REACH) && my_snap_reached(s)) return WB_END;
+        if (WB_UNLIKELY(s->paused)) { /* its bytes may have been the connection's */
+            wb_code again = my_batch_for(s, s->need, err);
+            return again == WB_OK ? unblocked(s, err) : again;
+        }
         wb_code code = my_event_step(s, err);
         if (code == WB_OK && s->blocked_us) code = unblocked(s, err);
         return code;
