@@ -391,7 +391,7 @@ def test_columns_from_a_pipelines_state_and_from_a_server(my, folder, tool, my_w
     my.conn.close()
     my._conn = None
     try:
-        wb = my_wb.write([my_wb.file_target()], source={"snapshot": "never"}).start()
+        wb = my_wb.write([my_wb.file_target()], source={"snapshot": "never"}, checkpoint_interval="1m").start()  # versions stay until then
         wait_until(my.slot_active, 30, "a dump", alive=wb)
         log = Log(my, folder)
         my.sql("insert into t values (1, 10, 20); insert into fixed values (1, 'x')")

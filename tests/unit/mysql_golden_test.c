@@ -335,7 +335,7 @@ static wb_code deliver(my_decoder *d, result *r)
 static wb_code replay(const char *path, bool tiny, result *r)
 {
     const my_hooks hooks = {.table = table_hook, .spool_write = spool_write, .spool_read = spool_read};
-    const my_options options = {.max_row = 1 << 24, .hold = tiny ? 1 : 0};
+    const my_options options = {.max_row = 1 << 24, .hold = tiny ? 1 : 0, .kept = tiny};
     size_t n;
     char *bytes = slurp(path, &n);
     my_decoder *d = my_decoder_new(&hooks, &options);
