@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import statistics
+import struct
 import subprocess
 import sys
 import tempfile
@@ -141,6 +142,23 @@ def high_water(pid):
     """VmHWM in MB; None: it has ended."""
     found = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
     return int(found.group(1)) / 1024 if found else None
+
+
+def synclog(folder):
+    """A library to preload, which notes every sync of ours, see preload/synclog.c."""
+    shim = folder / "synclog.so"
+    subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", shim, ROOT / "bench/preload/synclog.c"], check=True)
+    return shim
+
+
+def syncs(path):
+    """(begin ns, end ns, inode, size) of each."""
+    with open(path, "rb") as f:
+        while True:
+            r = struct.unpack("4q", f.read(32))
+            if not r[0]:
+                return
+            yield r
 
 
 def median(values):
