@@ -1,6 +1,7 @@
 /* sqlite_apply.c: batches of decoded values straight into the SQLite target, beside a bare loop of prepared statements
  * over the same rows in equal transactions.
  *   bench_sqlite_apply DIR insert ROWS         bare loop, then the target: rows/s, CPU ns a row, ratio
+ *   bench_sqlite_apply DIR spread ROWS TABLES   the same, every row in another table than the row before
  *   bench_sqlite_apply DIR update ROWS UPDATES  random updates by key on a mirror of ROWS rows, three rounds
  *   bench_sqlite_apply DIR partial ROWS UPDATES the same with two columns sent */
 #include <stdio.h>
@@ -13,7 +14,7 @@
 #include "core/engine.h"
 #include "targets/sqlite/sqlite_target.h"
 
-enum { VIEW = 4000, GROUP = 20000, COLS = 6 };
+enum { VIEW = 4000, GROUP = 20000, COLS = 6, TABLES_MAX = 10000 };
 
 typedef struct row { /* as wire text */
     char text[COLS][40];
@@ -70,21 +71,32 @@ static void die(const char *what)
 
 /* ---------------------------------------------------------------- the bare loop */
 
-static double bare_insert(const char *dir, uint64_t n)
+static sqlite3_stmt *bare_table(sqlite3 *db, unsigned i)
+{
+    char sql[200];
+    sqlite3_stmt *st;
+    snprintf(sql, sizeof sql,
+             "create table t%u (id integer primary key, n integer, name text, amount text, at text, ok integer)", i);
+    if (sqlite3_exec(db, sql, NULL, NULL, NULL)) die(sqlite3_errmsg(db));
+    snprintf(sql, sizeof sql, "insert into t%u values (?,?,?,?,?,?)", i);
+    if (sqlite3_prepare_v2(db, sql, -1, &st, NULL)) die(sqlite3_errmsg(db));
+    return st;
+}
+
+static double bare_insert(const char *dir, uint64_t n, unsigned tables)
 {
     char path[512];
     sqlite3 *db;
-    sqlite3_stmt *st;
+    static sqlite3_stmt *all[TABLES_MAX];
     timer t = {0};
     snprintf(path, sizeof path, "%s/bare.db", dir);
     unlink(path);
     if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL))
         die(sqlite3_errmsg(db));
-    sqlite3_exec(db,
-                 "pragma journal_mode=wal; pragma synchronous=full; pragma wal_autocheckpoint=20000;"
-                 "create table t (id integer primary key, n integer, name text, amount text, at text, ok integer)",
-                 NULL, NULL, NULL);
-    if (sqlite3_prepare_v2(db, "insert into t values (?,?,?,?,?,?)", -1, &st, NULL)) die(sqlite3_errmsg(db));
+    sqlite3_exec(db, "pragma journal_mode=wal; pragma synchronous=full; pragma wal_autocheckpoint=20000; pragma cache_size=-16384; begin", NULL,
+                 NULL, NULL);
+    for (unsigned i = 0; i < tables; i++) all[i] = bare_table(db, i);
+    sqlite3_exec(db, "commit", NULL, NULL, NULL);
     for (uint64_t id = 0; id < n;) {
         int k = 0;
         for (; k < VIEW && id < n; k++) make_row(&rows[k], ++id);
@@ -92,6 +104,7 @@ static double bare_insert(const char *dir, uint64_t n)
         if ((id - (uint64_t)k) % GROUP == 0) sqlite3_exec(db, "begin immediate", NULL, NULL, NULL);
         for (int i = 0; i < k; i++) {
             const row *r = &rows[i];
+            sqlite3_stmt *st = all[(id - (uint64_t)k + (uint64_t)i) % tables];
             sqlite3_bind_int64(st, 1, strtoll(r->text[0], NULL, 10));
             sqlite3_bind_int64(st, 2, strtoll(r->text[1], NULL, 10));
             for (int c = 2; c < 5; c++) sqlite3_bind_text(st, c + 1, r->text[c], (int)r->len[c], SQLITE_STATIC);
@@ -102,7 +115,7 @@ static double bare_insert(const char *dir, uint64_t n)
         if (id % GROUP == 0 || id == n) sqlite3_exec(db, "commit", NULL, NULL, NULL);
         stop(&t);
     }
-    sqlite3_finalize(st);
+    for (unsigned i = 0; i < tables; i++) sqlite3_finalize(all[i]);
     sqlite3_close(db);
     unlink(path);
     return say("bare INSERT loop", n, &t);
@@ -150,9 +163,11 @@ static double bare_update(const char *dir, uint64_t n, uint64_t updates, unsigne
 /* ---------------------------------------------------------------- the target */
 
 static const wb_host_hooks hooks = {0};
-static wb_table *table(void)
+static wb_table *table(unsigned number)
 {
     static const uint16_t key[] = {0};
+    char name[24];
+    int len = snprintf(name, sizeof name, number ? "t%u" : "t", number);
     wb_column c[COLS] = {
         {.name = WB_STR("id"), .kind = WB_INT, .type_id = 20, .type = WB_STR("bigint"), .id = 1},
         {.name = WB_STR("n"), .kind = WB_INT, .type_id = 23, .type = WB_STR("integer"), .id = 2},
@@ -164,11 +179,11 @@ static wb_table *table(void)
          .type = WB_STR("timestamp with time zone"),
          .id = 5},
         {.name = WB_STR("ok"), .kind = WB_BOOL, .type_id = 16, .type = WB_STR("boolean"), .id = 6}};
-    wb_table t = {.id = 7,
+    wb_table t = {.id = 7 + number,
                   .schema = WB_STR("public"),
-                  .name = WB_STR("t"),
+                  .name = {name, (size_t)len},
                   .source_schema = WB_STR("public"),
-                  .source_name = WB_STR("t"),
+                  .source_name = {name, (size_t)len},
                   .ncols = COLS,
                   .nkey = 1,
                   .cols = c,
@@ -181,8 +196,9 @@ typedef struct run {
     sq_target ctx;
     wb_host *h;
     wb_arena arena;
-    wb_table *t;
-    uint64_t pos, ticket, epoch;
+    wb_table *t[TABLES_MAX];
+    unsigned tables;
+    uint64_t pos, ticket, epoch, given;
     wb_error err;
 } run;
 
@@ -192,7 +208,7 @@ static void reopen(run *r)
     if (wb_target_sqlite.open(&r->ctx, r->h, &o, &r->err)) die(r->err.message);
 }
 
-static run *open_target(const char *dir)
+static run *open_target(const char *dir, unsigned tables)
 {
     run *r = calloc(1, sizeof *r);
     wb_arena_init(&r->arena, 4096, 0);
@@ -201,7 +217,8 @@ static run *open_target(const char *dir)
         if (v && wb_option_set(p, &r->ctx, v, &r->arena, &r->err)) die(r->err.message);
     }
     r->h = wb_host_loose(dir, &hooks, r);
-    r->t = table();
+    r->tables = tables;
+    for (unsigned i = 0; i < tables; i++) r->t[i] = table(i);
     reopen(r);
     return r;
 }
@@ -211,8 +228,8 @@ static void give(run *r, int n, wb_op op, unsigned sent, timer *t)
 {
     wb_batch *b = wb_batch_loose();
     uint8_t pos[8];
-    wb_batch_table(b, r->t);
     for (int i = 0; i < n; i++) {
+        const wb_table *table = r->t[r->given++ % r->tables];
         if (i % 1000 == 0) {
             wb_txn *x = wb_batch_txn(b);
             x->flags = WB_TXN_BEGIN | WB_TXN_END;
@@ -222,11 +239,12 @@ static void give(run *r, int n, wb_op op, unsigned sent, timer *t)
         wb_value *v = wb_batch_values(b, COLS);
         for (int k = 0; k < COLS; k++) {
             if (!(sent >> k & 1)) continue;
-            v[k] = (wb_value){.kind = r->t->cols[k].kind, .flags = WB_V_TEXT, .len = rows[i].len[k]};
+            v[k] = (wb_value){.kind = table->cols[k].kind, .flags = WB_V_TEXT, .len = rows[i].len[k]};
             v[k].as.ptr = wb_batch_copy(b, rows[i].text[k], rows[i].len[k]);
         }
+        wb_batch_table(b, table);
         c->op = (uint8_t)op;
-        c->table = r->t;
+        c->table = table;
         c->after = v;
         c->targets = 1;
     }
@@ -284,13 +302,14 @@ static void target_update(run *r, const char *dir, uint64_t n, uint64_t updates,
 int main(int argc, char **argv)
 {
     char path[512];
-    if (argc < 4) die("usage: bench_sqlite_apply DIR insert ROWS | update ROWS UPDATES | partial ROWS UPDATES");
+    if (argc < 4) die("usage: bench_sqlite_apply DIR insert ROWS | spread ROWS TABLES | update ROWS UPDATES | partial ROWS UPDATES");
     uint64_t n = strtoull(argv[3], NULL, 10), updates = argc > 4 ? strtoull(argv[4], NULL, 10) : 0;
-    bool insert = strcmp(argv[2], "insert") == 0;
-    double bare = insert ? bare_insert(argv[1], n) : 0, ours;
+    bool spread = strcmp(argv[2], "spread") == 0, insert = spread || strcmp(argv[2], "insert") == 0;
+    unsigned tables = spread ? (unsigned)WB_MIN(WB_MAX(updates, (uint64_t)1), (uint64_t)TABLES_MAX) : 1;
+    double bare = insert ? bare_insert(argv[1], n, tables) : 0, ours;
     snprintf(path, sizeof path, "%s/target.db", argv[1]);
     unlink(path);
-    run *r = open_target(argv[1]);
+    run *r = open_target(argv[1], tables);
     ours = target_insert(r, n);
     if (insert)
         printf("%-28s %8.2f\n", "ratio", ours / bare);

@@ -313,7 +313,7 @@ static void target_close(void *ctx)
     wb_out_fini(&s->own_pos);
     wb_out_fini(&s->sql);
     wb_arena_fini(&s->scratch);
-    s->in_txn = s->open = s->copying = s->snapshot_done = false;
+    s->in_txn = s->open = s->copying = s->snapshot_done = s->wide = false;
     s->rows = 0;
     s->wal_pages = 0;
     s->host = NULL;

@@ -127,6 +127,7 @@ struct sq_target {
     sq_plan *last;
     sq_stmt *newest, *oldest;
     size_t nstatements, statement_bytes, statement_limit; /* prepared, what they take, may take */
+    bool wide;                                            /* many tables: a larger page cache   */
     size_t parked;
     /* log */
     sqlite3_stmt *log_insert;

@@ -1,5 +1,7 @@
 /* statements.c: the SQL of one table version and a bounded cache of prepared statements. New values are ?1…?n, the old
  * row's are ?n+1…?2n, by column; a parked row's rowid is ?2n+1. Called by mirror.c and park.c. */
+#include <stdio.h>
+
 #include "targets/sqlite/sqlite_target.h"
 
 static bool is_sent(const uint64_t *sent, size_t i) { return (sent[i / 64] >> (i % 64) & 1) != 0; }
@@ -205,6 +207,19 @@ static void drop_partial(sq_target *s, sq_plan *p)
     if (q) drop_stmt(s, q);
 }
 
+/* Rows that come for another table each need the pages that those tables end in: a root and a leaf at least, or every
+ * row would read them again. */
+enum { TABLE_PAGES = 16 * 1024 };
+static wb_code widen_cache(sq_target *s, wb_error *err)
+{
+    char sql[64];
+    int64_t share = wb_host_memory(s->host);
+    if (s->wide || (int64_t)s->nstatements * TABLE_PAGES < share) return WB_OK;
+    s->wide = true;
+    (void)snprintf(sql, sizeof sql, "PRAGMA cache_size = -%lld", (long long)(2 * share / 1024));
+    return sq_exec(s, err, sql);
+}
+
 static wb_code make(sq_target *s, sq_plan *p, sq_kind kind, const uint64_t *sent, sq_stmt **out, wb_error *err)
 {
     size_t bits = kind < SQ_FIXED ? 0 : p->words * sizeof *sent;
@@ -234,13 +249,13 @@ static wb_code make(sq_target *s, sq_plan *p, sq_kind kind, const uint64_t *sent
     }
     push_newest(s, q);
     q->bytes = (size_t)sqlite3_stmt_status(q->stmt, SQLITE_STMTSTATUS_MEMUSED, 0) + sizeof *q + bits;
-    s->statement_limit = (size_t)WB_MAX(wb_host_memory(s->host) / 2, (int64_t)1 << 20);
+    s->statement_limit = (size_t)WB_MAX(wb_host_memory(s->host), (int64_t)1 << 20);
     s->nstatements++;
     s->statement_bytes += q->bytes;
     /* A change may hold several: the newest ones stay, whatever they take. */
     while (s->statement_bytes > s->statement_limit && s->nstatements > SQ_LEAST) drop_stmt(s, s->oldest);
     *out = q;
-    return WB_OK;
+    return widen_cache(s, err);
 }
 
 wb_code sq_statement(sq_target *s, sq_plan *p, sq_kind kind, const uint64_t *sent, sqlite3_stmt **out, wb_error *err)
