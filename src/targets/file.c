@@ -272,7 +272,7 @@ static wb_code pass_on(file_target *f, wb_error *err)
     wb_error_reset(&mine);
     wb_code code = file_pack(f, false, &mine);
     if (code == WB_OK && file_unsent(f) >= FILE_BUFFER)
-        code = f->is_stream ? file_stream_drain(f, FILE_BUFFER, 0, &mine) : file_data_drain(f, &mine);
+        code = f->is_stream ? file_stream_drain(f, FILE_BUFFER, 0, &mine) : file_data_pass(f, &mine);
     if (code == WB_OK || code == WB_AGAIN || mine.next == WB_RETRY) return WB_OK;
     if (err && err->code == WB_OK) *err = mine;
     return code;
@@ -312,7 +312,8 @@ static wb_code accept_view(file_target *f, const wb_view *v, wb_ticket t, wb_err
         if (WB_LIKELY(code == WB_OK)) code = put_line(f, v, t, c, err);
         if (WB_LIKELY(code != WB_OK || f->text.len < full)) continue;
         code = pass_on(f, err);
-        full = f->text.len + FILE_BUFFER; /* where nothing went out: not again for every line */
+        bool went = !f->is_stream && f->text.len < FILE_BUFFER;
+        full = went ? FILE_BUFFER : f->text.len + FILE_BUFFER; /* else not again for every line */
     }
     if (code == WB_OK && f->ends) code = put_ends(f, v, &ended, v->ntxns, err);
     if (code == WB_OK && f->ends) code = put_end(f, NULL, err);

@@ -97,11 +97,12 @@ typedef struct file_target {
     file_compress *packer;
     wb_out text; /* lines; with compression not packed yet */
     wb_out packed;
-    size_t sent;       /* bytes of the above that are written already */
+    size_t sent;       /* streams: bytes of the above that are written already */
     uint64_t end;      /* regular: where the next byte goes; streams: bytes written */
     uint64_t unsynced; /* bytes written since the last sync */
     uint64_t passed;   /* regular: until here the page cache was thought of */
     int64_t passed_us;
+    bool flood; /* it grows so fast that whoever reads along may meet half a line */
     file_journal journal;
     file_mark next;        /* what the journal will say */
     file_pending *pending; /* accepted, not answered */
@@ -134,6 +135,7 @@ void file_answer(file_target *f, size_t n);
 /* file_data.c: regular files */
 wb_code file_data_open(file_target *f, wb_open *o, wb_error *err) WB_MUST;
 wb_code file_data_drain(file_target *f, wb_error *err) WB_MUST;  /* write what is outgoing */
+wb_code file_data_pass(file_target *f, wb_error *err) WB_MUST;   /* write most of it: more comes at once */
 wb_code file_data_sync(file_target *f, wb_error *err) WB_MUST;   /* and sync it */
 wb_code file_data_commit(file_target *f, wb_error *err) WB_MUST; /* and tell the journal, answer */
 wb_code file_data_begin_snapshot(file_target *f, bool again, wb_error *err) WB_MUST;
