@@ -24,6 +24,10 @@ typedef struct record {
     wb_out ops;
     uint32_t op_at[TYPES + 1];
     bool ready;
+    /* All before the row, when it is the same again: rows of a copy have one place. */
+    wb_out head;
+    uint64_t head_place, head_serial, last_place;
+    uint8_t head_op;
 } record;
 
 static const wb_choice key_choices[] = {
@@ -124,6 +128,7 @@ static void make_ops(record *r, wb_str log)
 static void make_prefix(record *r, const wb_txn *t)
 {
     r->txn = t;
+    wb_out_reset(&r->head);
     r->commit_us = t->commit_us;
     r->id_len = t->id.len;
     r->global_len = t->global_id.len;
@@ -293,6 +298,16 @@ static wb_code no_memory(wb_error *err)
     return wb_fail(err, WB_E_NOMEM, WB_RETRY, "There is no memory for a change in the format record.");
 }
 
+static void keep_head(record *r, const char *p, size_t n, uint64_t place, uint8_t op, uint64_t serial)
+{
+    wb_out_reset(&r->head);
+    wb_out_put(&r->head, p, n);
+    if (r->head.failed) wb_out_reset(&r->head);
+    r->head_place = place;
+    r->head_op = op;
+    r->head_serial = serial;
+}
+
 static wb_code head(record *r, const wb_txn *txn, const wb_change *c, const wb_fragment **f, wb_out *o, wb_error *err)
 {
     static const char no_table[] = ",\"primary_key\":\"\",\"schema_name\":null,\"table_name\":null,\"record\":";
@@ -311,6 +326,10 @@ static wb_code head(record *r, const wb_txn *txn, const wb_change *c, const wb_f
     uint8_t op = c->op < WB_OPS ? c->op : (uint8_t)WB_MESSAGE;
     if (WB_UNLIKELY(op == WB_DDL && c->ddl && c->ddl->kind != WB_DDL_ALTER))
         op = c->ddl->kind == WB_DDL_CREATE ? CREATE : DROP;
+    if (r->head.len && r->head_place == c->place && r->head_op == op && *f && r->head_serial == (*f)->serial) {
+        wb_out_put(o, r->head.p, r->head.len);
+        return WB_OK;
+    }
     size_t op_len = r->op_at[op + 1] - r->op_at[op];
     char *q = wb_out_room(o, r->prefix.len + op_len + 20 + table.len);
     if (!q) return no_memory(err);
@@ -320,6 +339,8 @@ static wb_code head(record *r, const wb_txn *txn, const wb_change *c, const wb_f
     q = wb_json_put_u64(q, c->place);
     q = wb_json_copy(q, table.ptr, table.len);
     o->len += (size_t)(q - start);
+    if (r->last_place == c->place && *f) keep_head(r, start, (size_t)(q - start), c->place, op, (*f)->serial);
+    r->last_place = c->place;
     return WB_OK;
 }
 
@@ -345,6 +366,7 @@ static wb_code record_open(void *ctx, const char *pipeline, wb_error *err)
     wb_out o = {0};
     r->json = (wb_json_options){.hex = r->binary == 1, .absent_null = r->absent == 1};
     r->ready = false;
+    wb_out_reset(&r->head);
     wb_fragments_init(&r->tables, table_head, r);
     wb_json_string(&o, wb_str_of(pipeline));
     free((void *)(uintptr_t)r->service.ptr);
@@ -361,6 +383,7 @@ static void record_close(void *ctx)
     wb_out_fini(&r->scratch);
     wb_out_fini(&r->log);
     wb_out_fini(&r->ops);
+    wb_out_fini(&r->head);
     free((void *)(uintptr_t)r->service.ptr);
     r->service = (wb_str){NULL, 0};
     r->ready = false;
