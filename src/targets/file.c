@@ -154,6 +154,8 @@ static wb_code file_open(void *ctx, wb_host *h, wb_open *o, wb_error *err)
     f->host = h;
     f->is_open = true;
     f->fd = f->journal.fd = -1;
+    f->flood = f->rush = false;
+    f->piece = FILE_BUFFER;
     wb_code code = file_resolve(f, h, f->full, sizeof f->full, &f->mode, err);
     f->is_stream = code == WB_OK && streams(f);
     if (code == WB_OK) code = wb_formatter_open(&f->formatter, f->format, f->format_options, f->host, err);
@@ -271,7 +273,7 @@ static wb_code pass_on(file_target *f, wb_error *err)
     wb_error mine;
     wb_error_reset(&mine);
     wb_code code = file_pack(f, false, &mine);
-    if (code == WB_OK && file_unsent(f) >= FILE_BUFFER)
+    if (code == WB_OK && file_unsent(f) >= f->piece)
         code = f->is_stream ? file_stream_drain(f, FILE_BUFFER, 0, &mine) : file_data_pass(f, &mine);
     if (code == WB_OK || code == WB_AGAIN || mine.next == WB_RETRY) return WB_OK;
     if (err && err->code == WB_OK) *err = mine;
@@ -303,7 +305,7 @@ static wb_code remember(file_target *f, const wb_view *v, wb_ticket t, wb_error 
 
 static wb_code accept_view(file_target *f, const wb_view *v, wb_ticket t, wb_error *err)
 {
-    size_t i = 0, full = FILE_BUFFER, ended = 0;
+    size_t i = 0, full = f->piece, ended = 0;
     const wb_change *c;
     wb_code code = WB_OK;
     wb_formatter_view(&f->formatter, v);
@@ -312,8 +314,8 @@ static wb_code accept_view(file_target *f, const wb_view *v, wb_ticket t, wb_err
         if (WB_LIKELY(code == WB_OK)) code = put_line(f, v, t, c, err);
         if (WB_LIKELY(code != WB_OK || f->text.len < full)) continue;
         code = pass_on(f, err);
-        bool went = !f->is_stream && f->text.len < FILE_BUFFER;
-        full = went ? FILE_BUFFER : f->text.len + FILE_BUFFER; /* else not again for every line */
+        bool went = !f->is_stream && f->text.len < f->piece;
+        full = went ? f->piece : f->text.len + f->piece; /* else not again for every line */
     }
     if (code == WB_OK && f->ends) code = put_ends(f, v, &ended, v->ntxns, err);
     if (code == WB_OK && f->ends) code = put_end(f, NULL, err);
@@ -348,7 +350,7 @@ static wb_code file_write(void *ctx, const wb_view *v, wb_ticket t, wb_error *er
         if (v->flags & WB_VIEW_ABANDON) code = file_data_abandon(f, err);
         if (code == WB_OK && (v->flags & WB_BATCH_RESET))
             code = file_data_begin_snapshot(f, (v->flags & WB_BATCH_AGAIN) != 0, err);
-        else if (code == WB_OK && (f->blocked || file_unsent(f) >= FILE_BUFFER)) /* the last try failed */
+        else if (code == WB_OK && (f->blocked || file_unsent(f) >= f->piece)) /* the last try failed */
             code = file_data_commit(f, err);
         if (code == WB_OK && (v->flags & WB_VIEW_OPEN)) code = file_data_begin_turn(f, err);
     }

@@ -19,6 +19,7 @@
 #include "walbrook/plugin.h"
 
 enum { FILE_BUFFER = 256 * 1024, FILE_KEEP = 4 * 1024 * 1024 }; /* write from here on; give memory back above this */
+enum { FILE_RUSH = 1024 * 1024 };                               /* write from here on in a rush */
 enum { FILE_EACH = -1, FILE_OFF = -2 };                         /* fsync, beside milliseconds */
 enum { FILE_PLAIN, FILE_GZIP, FILE_ZSTD };
 
@@ -103,6 +104,10 @@ typedef struct file_target {
     uint64_t passed;   /* regular: until here the page cache was thought of */
     int64_t passed_us;
     bool flood; /* it grows so fast that whoever reads along may meet half a line */
+    bool rush;  /* and even faster */
+    bool no_direct;
+    int direct_fd; /* the file when it bypasses the page cache */
+    size_t piece;  /* write from here on: FILE_BUFFER, FILE_RUSH */
     file_journal journal;
     file_mark next;        /* what the journal will say */
     file_pending *pending; /* accepted, not answered */
