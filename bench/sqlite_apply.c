@@ -93,8 +93,10 @@ static double bare_insert(const char *dir, uint64_t n, unsigned tables)
     unlink(path);
     if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL))
         die(sqlite3_errmsg(db));
-    sqlite3_exec(db, "pragma journal_mode=wal; pragma synchronous=full; pragma wal_autocheckpoint=20000; pragma cache_size=-16384; begin", NULL,
-                 NULL, NULL);
+    sqlite3_exec(db,
+                 "pragma journal_mode=wal; pragma synchronous=full; pragma wal_autocheckpoint=20000; pragma "
+                 "cache_size=-16384; begin",
+                 NULL, NULL, NULL);
     for (unsigned i = 0; i < tables; i++) all[i] = bare_table(db, i);
     sqlite3_exec(db, "commit", NULL, NULL, NULL);
     for (uint64_t id = 0; id < n;) {
@@ -302,7 +304,9 @@ static void target_update(run *r, const char *dir, uint64_t n, uint64_t updates,
 int main(int argc, char **argv)
 {
     char path[512];
-    if (argc < 4) die("usage: bench_sqlite_apply DIR insert ROWS | spread ROWS TABLES | update ROWS UPDATES | partial ROWS UPDATES");
+    if (argc < 4)
+        die("usage: bench_sqlite_apply DIR insert ROWS | spread ROWS TABLES | update ROWS UPDATES | partial ROWS "
+            "UPDATES");
     uint64_t n = strtoull(argv[3], NULL, 10), updates = argc > 4 ? strtoull(argv[4], NULL, 10) : 0;
     bool spread = strcmp(argv[2], "spread") == 0, insert = spread || strcmp(argv[2], "insert") == 0;
     unsigned tables = spread ? (unsigned)WB_MIN(WB_MAX(updates, (uint64_t)1), (uint64_t)TABLES_MAX) : 1;

@@ -99,7 +99,7 @@ typedef struct sql_copy {
     bool turn, begun, closing, noted, reset, again;
     uint64_t seq, mask;
     int64_t turn_until;
-    size_t bytes;
+    size_t bytes, waited; /* waited: so many when it waited for rows last */
     uint64_t ordinal;
     size_t cursor; /* jobs before it have nothing for this turn */
     sql_ref *refs;

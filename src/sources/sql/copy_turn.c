@@ -4,11 +4,12 @@
 #include "copy.h"
 
 #include <poll.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "base/fault.h"
 
-enum { TURN_BYTES = 256 << 20 };
+enum { TURN_BYTES = 256 << 20, AHEAD_BYTES = 32 << 10, AHEAD_NS = 300000 };
 
 /* ---------------------------------------------------------------- turns */
 
@@ -19,7 +20,7 @@ static void open_turn(sql_copy *c, uint64_t mask)
     c->seq = ++c->ledger.seq;
     c->mask = mask;
     c->nrefs = 0;
-    c->bytes = 0;
+    c->bytes = c->waited = 0;
     c->ordinal = 0;
     c->cursor = 0;
     c->turn_until = wb_mono_us() + c->turn_ms * 1000;
@@ -107,8 +108,21 @@ static bool any_reading(const sql_copy *c)
 
 /* ---------------------------------------------------------------- waiting */
 
+/* In the midst of many rows the servers get ahead: a wake-up for each packet costs both sides more than its rows. */
+static bool lets_them_ahead(sql_copy *c)
+{
+    const struct timespec pause = {0, AHEAD_NS};
+    bool many = c->bytes - c->waited >= AHEAD_BYTES;
+    c->waited = c->bytes;
+    if (!many) return false;
+    (void)nanosleep(&pause, NULL);
+    for (size_t i = 0; i < c->nworkers; i++) c->workers[i].dry = false;
+    return true;
+}
+
 static void wait_for_rows(sql_copy *c, int64_t until)
 {
+    if (lets_them_ahead(c)) return;
     struct pollfd fds[SQL_WORKERS_MAX];
     sql_worker *who[SQL_WORKERS_MAX];
     nfds_t many = 0;
