@@ -100,8 +100,9 @@ static wb_code escaped_value(const wb_table *t, wb_kind kind, char *text, size_t
     return WB_OK;
 }
 
-/* Split the n bytes at `text`, which may be edited, into the values of t. BLOCK bytes may be read behind them. */
-static wb_code split(const wb_table *t, char *text, size_t n, wb_value *out, wb_error *err)
+/* Split the n bytes at `text`, which may be edited, into the values of t. BLOCK bytes may be read behind them, but not
+ * behind `line`, the same bytes: what was just written to `text` takes a moment to be read. */
+static wb_code split(const wb_table *t, const char *line, char *text, size_t n, wb_value *out, wb_error *err)
 {
     char *end = text + n, *field = text;
     bool escapes = false;
@@ -109,7 +110,7 @@ static wb_code split(const wb_table *t, char *text, size_t n, wb_value *out, wb_
     if (t->ncols == 0) return n ? fail_columns(t, err) : WB_OK;
     for (char *p = text; p <= end; p += BLOCK) {
         size_t left = (size_t)(end - p);
-        unsigned mask = marks(p);
+        unsigned mask = marks(left < BLOCK ? p : line + (p - text));
         if (left < BLOCK) mask = (mask & ((1u << left) - 1)) | 1u << left; /* the end is the last field's */
         for (; mask; mask &= mask - 1) {
             char *at = p + __builtin_ctz(mask);
@@ -144,7 +145,7 @@ wb_code pg_copy_row(const wb_table *t, const char *p, size_t n, wb_batch *b, wb_
     wb_value *out = (wb_value *)(void *)mem;
     if (n) memcpy(mem + values, p, n);
     memset(mem + values + n, 0, BLOCK);
-    wb_code code = split(t, mem + values, n, out, err);
+    wb_code code = split(t, p, mem + values, n, out, err);
     if (code != WB_OK) return code;
     wb_batch_table(b, t);
     wb_change *c = wb_batch_change(b);
