@@ -118,7 +118,7 @@ static wb_code announce(file_target *f, wb_error *err)
     wb_code code = file_journal_write(&f->journal, &f->next, syncs(f), err);
     if (code != WB_OK) return code;
     close(f->fd);
-    f->fd = -1;
+    f->fd = f->direct_fd = -1;
     return file_rotate_finish(f, err);
 }
 
