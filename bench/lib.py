@@ -57,6 +57,20 @@ class Bench:
     def one(self, text):
         return self.sql(text)[0][0]
 
+    def cpu(self):
+        """CPU seconds of the server's processes that have ended."""
+        pid = int((self.dir / "pg/data/postmaster.pid").read_text().split()[0])
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
+
+    def served(self, command):
+        """run, and what its connections cost the server."""
+        before = self.cpu()
+        ran = run(command)
+        time.sleep(0.3)  # they end after their clients
+        ran.server = self.cpu() - before
+        return ran
+
     def __enter__(self):
         return self
 

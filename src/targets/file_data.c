@@ -118,7 +118,7 @@ wb_code file_data_open(file_target *f, wb_open *o, wb_error *err)
     if (code != WB_OK) return code;
     f->end = f->passed = f->next.length;
     f->direct_fd = -1;
-    f->no_direct = false;
+    f->no_direct = !syncs(f); /* then the page cache may hold what it likes */
     f->committed_us = 0;
     o->keeps = true;
     o->own = found;
