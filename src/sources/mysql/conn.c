@@ -138,8 +138,6 @@ static wb_code set_tls(MYSQL *my, const my_url *u, bool tls, wb_error *err)
     (void)mysql_optionsv(my, MYSQL_OPT_SSL_ENFORCE, &on);
     (void)mysql_optionsv(my, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &verify);
     if (!tls) return WB_OK;
-    /* Nobody is checked: with no authorities named the library would read all of the system's, 30 ms of work. */
-    if (!ca) (void)mysql_optionsv(my, MYSQL_OPT_SSL_CAPATH, "/");
     if (ca) (void)mysql_optionsv(my, MYSQL_OPT_SSL_CA, ca);
     if (u->cert) (void)mysql_optionsv(my, MYSQL_OPT_SSL_CERT, u->cert);
     if (u->key) (void)mysql_optionsv(my, MYSQL_OPT_SSL_KEY, u->key);
