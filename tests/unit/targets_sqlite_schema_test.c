@@ -258,6 +258,26 @@ static void test_dropped_and_made_again(void **state)
     fix_close(f);
 }
 
+/* A column that goes and comes again and again leaves as many kept ones, each under a name of its own. */
+static void test_column_dropped_and_made_again(void **state)
+{
+    (void)state;
+    fix *f = started(NULL);
+    for (int i = 0; i < 3; i++) {
+        static const col without[] = {INT("id", 1), TEXT("c", 2)};
+        const col with[] = {INT("id", 1), TEXT("c", 2), TEXT("b", 10 + i)};
+        wb_table *t = TABLE("t", 7, without, first, 0), *u = TABLE("t", 7, with, first, 0);
+        UPDATE(f, t, "1", "c1");
+        UPDATE(f, u, "2", "c2", i == 0 ? "b0" : i == 1 ? "b1" : "b2");
+        deliver(f);
+        wb_table_unref(t);
+        wb_table_unref(u);
+    }
+    SQL(f, COLUMNS, "id c b_dropped_3 b_dropped_4 b_dropped_5 b");
+    SQL(f, "select * from t order by id", "1|c1|b1|NULL|NULL|NULL\n2|c2|NULL|b0|b1|b2");
+    fix_close(f);
+}
+
 static void test_key_changes(void **state)
 {
     (void)state;
@@ -405,6 +425,7 @@ int main(void)
         cmocka_unit_test(test_table_renamed),
         cmocka_unit_test(test_tables_exchanged),
         cmocka_unit_test(test_dropped_and_made_again),
+        cmocka_unit_test(test_column_dropped_and_made_again),
         cmocka_unit_test(test_key_changes),
         cmocka_unit_test(test_new_key_nobody_can_know),
         cmocka_unit_test(test_without_ids),

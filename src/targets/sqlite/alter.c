@@ -68,14 +68,16 @@ static void look_away(sq_target *s, bool yes)
     sqlite3_db_config(s->db, SQLITE_DBCONFIG_WRITABLE_SCHEMA, yes, NULL);
 }
 
-/* An ALTER fails when a view of the user's is broken anywhere in the file: then it is done without looking at views. */
+/* An ALTER fails when a view of the user's is broken anywhere in the file: then it is done without looking at views,
+ * and without what SQLite checks otherwise: for no other reason. */
 static wb_code exec_alter(sq_target *s, wb_error *err)
 {
     wb_error first = {0};
     wb_code code;
     wb_out_byte(&s->sql, 0);
     code = sq_exec(s, &first, s->sql.failed ? "" : s->sql.p);
-    if (code == WB_E_SERVER && !sqlite3_get_autocommit(s->db)) {
+    bool user = strstr(first.message, "error in view ") || strstr(first.message, "error in trigger ");
+    if (code == WB_E_SERVER && user && !sqlite3_get_autocommit(s->db)) {
         look_away(s, true);
         code = sq_exec(s, NULL, s->sql.p);
         look_away(s, false);
@@ -223,14 +225,19 @@ static wb_code rename_column(sq_target *s, sq_diff *d, const char *q, const char
     return exec_alter(s, err);
 }
 
-/* A dropped column that is kept gives its name to a column that wants it. */
+/* A dropped column that is kept gives its name to a column that wants it. One that is dropped and made again more than
+ * once leaves several. */
 static const char *kept_name(const sq_diff *d, const sq_known_column *o, size_t at)
 {
-    for (size_t i = 0; i < d->n; i++) {
-        if (strcasecmp(d->pairs[i].final, o->mirror) == 0)
-            return wb_arena_printf(d->arena, "%s_dropped_%zu", o->mirror, at + 1);
+    bool wanted = false;
+    for (size_t i = 0; i < d->n && !wanted; i++) wanted = strcasecmp(d->pairs[i].final, o->mirror) == 0;
+    if (!wanted) return o->mirror;
+    for (size_t k = at + 1;; k++) {
+        const char *name = wb_arena_printf(d->arena, "%s_dropped_%zu", o->mirror, k);
+        bool taken = in_use(d, name, NULL, 0);
+        for (size_t i = 0; i < d->n && !taken; i++) taken = strcasecmp(d->pairs[i].final, name) == 0;
+        if (!taken) return name;
     }
-    return o->mirror;
 }
 
 /* Through names that nobody has when one wants what another still has (a and b swapped, Id to id). */
