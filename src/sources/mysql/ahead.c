@@ -7,16 +7,44 @@
 
 typedef struct scan {
     my_ahead *out;
+    my_source *source;
     my_decoder *decoder;
     wb_batch *lent; /* the stream's, if it has one: nothing is put into it */
+    const my_schema *now;
+    bool whole, asked; /* asked: its columns are about to be told */
 } scan;
 
-static bool nobody(void *arg, wb_str schema, wb_str table)
+/* No rows: all that is wanted of one table is its columns, once. */
+static bool wanted(void *arg, wb_str schema, wb_str table)
 {
-    WB_UNUSED(arg);
-    WB_UNUSED(schema);
-    WB_UNUSED(table);
-    return false; /* no rows */
+    const scan *x = arg;
+    return x->now && !x->out->met && wb_str_eq(schema, x->now->schema) && wb_str_eq(table, x->now->name);
+}
+
+static wb_code meet(void *arg, const my_map *map, my_schema *out, wb_error *err)
+{
+    scan *x = arg;
+    WB_UNUSED(out);
+    WB_UNUSED(err);
+    x->out->met = x->asked = true;
+    x->out->met_fits = map->has_names && my_schema_fits(x->now, map, NULL, 0);
+    return WB_AGAIN; /* the next time it is not wanted */
+}
+
+static wb_code spool_write(void *arg, uint64_t at, const void *p, size_t n, wb_error *err)
+{
+    return my_spool_write(((scan *)arg)->source, at, p, n, err);
+}
+
+static wb_code spool_read(void *arg, uint64_t at, void *p, size_t n, wb_error *err)
+{
+    return my_spool_read(((scan *)arg)->source, at, p, n, err);
+}
+
+static bool knows_enough(const scan *x)
+{
+    if (!x->now) return false;
+    return my_ahead_touches(x->out, x->now->schema, x->now->name) || (x->out->met && !x->whole);
 }
 
 static bool add(my_ahead *a, wb_str schema, wb_str name)
@@ -53,9 +81,11 @@ static wb_code look_through(scan *x, wb_error *err)
 {
     wb_batch *none = x->lent ? x->lent : wb_host_take(x->out->host, 0);
     wb_code code = none ? WB_OK : WB_AGAIN;
-    for (bool more = code == WB_OK; more && code == WB_OK;) {
+    for (bool more = code == WB_OK; more && code == WB_OK && !knows_enough(x);) {
         my_event ev = {.kind = MY_EV_NOTHING};
         code = my_decoder_next(x->decoder, none, 0, &ev, err);
+        if (code == WB_AGAIN && x->asked) code = WB_OK;
+        x->asked = false;
         if (code == WB_OK && ev.kind == MY_EV_DDL && !note(x->out, &ev.statement)) code = my_nomem(err);
         more = ev.kind != MY_EV_COMMIT;
     }
@@ -76,13 +106,15 @@ static wb_code read_all(scan *x, my_link *l, wb_error *err)
         if (code == WB_OK) code = my_decoder_feed(x->decoder, p, n, &ev, err);
         if (code == WB_OK && ev.kind == MY_EV_GROUP) code = look_through(x, err);
         if (code == WB_OK && my_link_stopped(l)) code = my_fail_stopped(err);
-        if (code != WB_OK) return code;
+        if (code != WB_OK || knows_enough(x)) return code;
     }
 }
 
-wb_code my_ahead_scan(my_source *s, wb_pos from, my_ahead *out, wb_error *err)
+wb_code my_ahead_scan(my_source *s, wb_pos from, const my_schema *now, bool whole, my_ahead *out, wb_error *err)
 {
-    const my_hooks hooks = {.arg = s, .wanted = nobody, .spool_write = my_spool_write, .spool_read = my_spool_read};
+    scan x = {.out = out, .source = s, .lent = s->batch, .now = now, .whole = whole};
+    const my_hooks hooks = {
+        .arg = &x, .wanted = wanted, .table = meet, .spool_write = spool_write, .spool_read = spool_read};
     const my_options options = {.max_row = (size_t)wb_host_max_row(s->host),
                                 .kept = true,
                                 .partial_start = true,
@@ -94,7 +126,7 @@ wb_code my_ahead_scan(my_source *s, wb_pos from, my_ahead *out, wb_error *err)
     s->spool = 0;
     *out = (my_ahead){.host = s->host};
     wb_arena_init(&out->arena, 4096, 0);
-    scan x = {.out = out, .decoder = my_decoder_new(&hooks, &options), .lent = s->batch};
+    x.decoder = my_decoder_new(&hooks, &options);
     wb_code code = x.decoder && my_pos_read(from, &p) ? WB_OK : my_nomem(err);
     if (code == WB_OK) code = my_link_open(&l, s, s->host, true, err);
     if (code == WB_OK) code = my_dump_start(s, &l, from, true, err);

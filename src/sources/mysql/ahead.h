@@ -12,10 +12,14 @@ typedef struct my_ahead {
     wb_arena arena;
     my_ahead_table *tables;
     size_t n, cap;
-    bool all; /* a statement that is not understood touches everything */
+    bool all;           /* a statement that is not understood touches everything */
+    bool met, met_fits; /* the table that was asked for has rows before it is touched; with the columns that it has now */
 } my_ahead;
 
-wb_code my_ahead_scan(my_source *s, wb_pos from, my_ahead *out, wb_error *err) WB_MUST; /* free it in any case */
+/* Free it in any case. now: a table as it is now; what comes after it is touched is not looked at then, and what comes
+ * after its next rows neither, unless `whole`. NULL: everything to the end. */
+wb_code my_ahead_scan(my_source *s, wb_pos from, const my_schema *now, bool whole, my_ahead *out,
+                      wb_error *err) WB_MUST;
 bool my_ahead_touches(const my_ahead *a, wb_str schema, wb_str name);
 void my_ahead_free(my_ahead *a);
 #endif

@@ -10,21 +10,10 @@
 
 /* ---------------------------------------------------------------- a pipeline's state */
 
-typedef struct loading {
-    my_history *h;
-    bool bad;
-} loading;
-
-static void load_one(void *arg, const char *key, wb_str value)
-{
-    loading *l = arg;
-    if (!my_history_load(l->h, key, value)) l->bad = true;
-}
-
 static wb_code from_state(my_files *s, const char *dir, wb_error *err)
 {
-    loading l = {.h = s->history};
-    wb_code code = wb_host_state_of(s->host, dir, "mysql", MY_HISTORY_FAMILY, load_one, &l, err);
+    my_history_loading l = {.h = s->history};
+    wb_code code = wb_host_state_of(s->host, dir, "mysql", MY_HISTORY_FAMILY, my_history_load, &l, err);
     if (code != WB_OK) return code;
     if (l.bad)
         return wb_fail(err, WB_E_STATE, WB_NEVER,

@@ -398,9 +398,10 @@ bool my_history_decode(my_history *h, uint64_t seq, wb_str in)
     return put(h, v);
 }
 
-bool my_history_load(my_history *h, const char *key, wb_str value)
+void my_history_load(void *loading, const char *key, wb_str value)
 {
+    my_history_loading *l = loading;
     char *end;
     uint64_t seq = strtoull(key + sizeof MY_HISTORY_FAMILY - 1, &end, 10);
-    return !*end && seq && my_history_decode(h, seq, value);
+    if (*end || !seq || !my_history_decode(l->h, seq, value)) l->bad = true;
 }

@@ -30,6 +30,10 @@ size_t my_history_size(const my_history *h);      /* how many versions */
 /* As bytes for the state. */
 bool my_history_encode(const my_history *h, uint64_t seq, wb_out *out);
 bool my_history_decode(my_history *h, uint64_t seq, wb_str in);
-/* One fact of the state's family, as wb_host_state_list gives them. false: it cannot be read. */
-bool my_history_load(my_history *h, const char *key, wb_str value);
+/* One fact of the state's family, as wb_host_state_list gives them. bad: one cannot be read. */
+typedef struct my_history_loading {
+    my_history *h;
+    bool bad;
+} my_history_loading;
+void my_history_load(void *loading, const char *key, wb_str value);
 #endif

@@ -245,7 +245,7 @@ static wb_code make_col(maker *k, uint32_t i, wb_error *err)
         return WB_OK;
     }
     wb_out o = {0};
-    my_type_name(&t, p->labels, p->nlabels, &o);
+    my_type_name(&t, p->labels, p->nlabels, k->map->flavor, &o);
     to->type = (wb_str){wb_arena_strndup(&k->a, o.p, o.len), o.len};
     bool failed = o.failed || k->a.failed;
     wb_out_fini(&o);

@@ -21,7 +21,7 @@ static bool col_fits(const my_schema_col *s, const my_map_col *c, const my_map *
     wb_out o = {0};
     my_type_of_map(c, m->flavor, &seen);
     if (!m->has_signs) seen.is_unsigned = false;
-    my_type_name(&seen, NULL, 0, &o);
+    my_type_name(&seen, NULL, 0, MY_UNKNOWN, &o);
     if (names)
         snprintf(why, cap, "column %u is called %.*s in the schema and %.*s in the log", i + 1, (int)s->name.len,
                  s->name.ptr, (int)c->name.len, c->name.ptr);

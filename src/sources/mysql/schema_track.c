@@ -32,17 +32,6 @@ static wb_code save(my_source *s, uint64_t seq, wb_error *err)
     return code;
 }
 
-typedef struct loading {
-    my_history *h;
-    bool bad;
-} loading;
-
-static void load_one(void *arg, const char *key, wb_str value)
-{
-    loading *l = arg;
-    if (!my_history_load(l->h, key, value)) l->bad = true;
-}
-
 static void forget_one(void *arg, uint64_t seq)
 {
     my_source *s = arg;
@@ -130,7 +119,7 @@ static wb_code read_baseline(my_source *s, my_link *l, wb_error *err)
 static wb_code baseline_holds(my_source *s, wb_pos from, bool *holds, wb_error *err)
 {
     my_ahead ahead;
-    wb_code code = my_ahead_scan(s, from, &ahead, err);
+    wb_code code = my_ahead_scan(s, from, NULL, true, &ahead, err);
     *holds = !ahead.all;
     for (size_t i = 0; i < s->cat.n && *holds; i++)
         *holds = !s->cat.tables[i].wanted || !my_ahead_touches(&ahead, s->cat.tables[i].schema, s->cat.tables[i].name);
@@ -140,12 +129,12 @@ static wb_code baseline_holds(my_source *s, wb_pos from, bool *holds, wb_error *
 
 wb_code my_track_open(my_source *s, const my_track_start *start, bool *holds, wb_error *err)
 {
-    loading l = {.h = my_history_new()};
+    my_history_loading l = {.h = my_history_new()};
     my_history_free(s->history);
     s->history = l.h;
     *holds = true;
     if (!l.h) return my_nomem(err);
-    wb_code code = wb_host_state_list(s->host, MY_HISTORY_FAMILY, load_one, &l, err);
+    wb_code code = wb_host_state_list(s->host, MY_HISTORY_FAMILY, my_history_load, &l, err);
     if (code == WB_OK && l.bad)
         code = wb_fail(err, WB_E_STATE, WB_NEVER, "The state holds a table's columns in a form that cannot be read.");
     if (code != WB_OK || !start->baseline || s->tail) return code; /* tail: each table when it is met */
@@ -172,35 +161,48 @@ static void say_changed_again(my_source *s, wb_str schema, wb_str name)
         (int)schema.len, schema.ptr, (int)name.len, name.ptr);
 }
 
-/* Read the table again, as a version that holds from `at` on. before: what it was, if a statement did no more than add
- * columns; else NULL. */
-static wb_code read_again(my_source *s, wb_str schema, wb_str name, wb_pos here, wb_pos at, const my_schema *before,
-                          wb_error *err)
+/* Is what was read now what the table is at `here`? Says what is known then; *ahead: it is of a later time. */
+static wb_code judge(my_source *s, my_schema *shape, wb_pos here, bool filled, my_known *known, bool *ahead,
+                     wb_error *err)
 {
-    my_schema shape;
-    my_known known = MY_LOOSE;
-    bool filled = false;
+    my_ahead a;
+    bool full = full_metadata(s);
+    wb_code code = my_ahead_scan(s, here, shape, filled || !full, &a, err);
+    bool touched = my_ahead_touches(&a, shape->schema, shape->name);
+    if (touched && filled) my_missing_clear(shape);
+    *known = full ? MY_LOOSE : touched ? MY_NOT_KNOWN : MY_KNOWN;
+    *ahead = full && a.met ? !a.met_fits : touched;
+    my_ahead_free(&a);
+    return code;
+}
+
+/* Read the table again, as a version that holds from `at` on. before: what it was, NULL: not known. adds: a statement
+ * did no more than add columns. What was read may be of a later time: then the version has the columns of before, and
+ * the log's own rows tell what was added. */
+static wb_code read_again(my_source *s, wb_str schema, wb_str name, wb_pos here, wb_pos at, const my_schema *before,
+                          bool adds, wb_error *err)
+{
+    my_schema shape, then;
+    my_known known = MY_NOT_KNOWN;
+    bool filled = false, ahead = false;
     wb_arena_reset(&s->scratch);
     wb_code code = my_side_again(s, err);
     if (code == WB_OK) code = my_shape_load(&s->side, schema, name, &s->scratch, &shape, err);
-    if (code == WB_OK && before && s->batch && shape.ncols && my_missing_any(before, &shape)) {
+    if (code == WB_OK && before && adds && s->batch && shape.ncols && my_missing_any(before, &shape)) {
         code = my_missing_fill(s, before, &shape, err);
         filled = true;
     }
-    if (code != WB_OK) return code;
-    if (!shape.ncols) {
-        known = MY_NOT_KNOWN; /* gone again by now */
-    } else if (!full_metadata(s) || filled) {
-        my_ahead ahead;
-        code = my_ahead_scan(s, here, &ahead, err);
-        bool touched = my_ahead_touches(&ahead, schema, name);
-        if (touched && filled) my_missing_clear(&shape);
-        known = !touched ? MY_KNOWN : full_metadata(s) ? MY_LOOSE : MY_NOT_KNOWN;
-        my_ahead_free(&ahead);
-    }
+    if (code == WB_OK && shape.ncols) code = judge(s, &shape, here, filled, &known, &ahead, err);
     if (code != WB_OK) return code;
     if (known == MY_NOT_KNOWN && !full_metadata(s)) say_changed_again(s, schema, name);
-    return add(s, schema, name, at, known, shape.ncols ? &shape : NULL, err);
+    const my_schema *is = shape.ncols ? &shape : NULL;
+    if ((ahead || !is) && before) {
+        then = *before;
+        then.schema = schema;
+        then.name = name;
+        is = &then;
+    }
+    return add(s, schema, name, at, known, is, err);
 }
 
 /* Positions in memory of the scratch's neighbour: `my_here` and `my_at` share one buffer. */
@@ -248,12 +250,19 @@ static bool take_after(my_source *s, places *p)
     return fine;
 }
 
-static wb_code changed(my_source *s, places *p, wb_str schema, wb_str name, wb_error *err)
+/* was: under which name the table was known before. */
+static wb_code changed_from(my_source *s, places *p, wb_str was_schema, wb_str was, wb_str schema, wb_str name,
+                            wb_error *err)
 {
     const my_schema *before = NULL;
     if (p->replay || !my_track_wanted(s, schema, name)) return WB_OK;
-    if (p->adds) (void)my_history_find(s->history, schema, name, pos_of(&p->have), (wb_pos){NULL, 0}, &before);
-    return read_again(s, schema, name, pos_of(&p->after), pos_of(&p->at), before, err);
+    (void)my_history_find(s->history, was_schema, was, pos_of(&p->have), (wb_pos){NULL, 0}, &before);
+    return read_again(s, schema, name, pos_of(&p->after), pos_of(&p->at), before, p->adds, err);
+}
+
+static wb_code changed(my_source *s, places *p, wb_str schema, wb_str name, wb_error *err)
+{
+    return changed_from(s, p, schema, name, schema, name, err);
 }
 
 /* Words anywhere in it: rather too often than once too little. */
@@ -288,7 +297,7 @@ static wb_code renamed(my_source *s, places *p, const my_st_table *t, wb_error *
             moved.name = t->to_name;
             code = add(s, t->to_schema, t->to_name, pos_of(&p->at), MY_KNOWN, &moved, err);
         } else {
-            code = read_again(s, t->to_schema, t->to_name, pos_of(&p->after), pos_of(&p->at), NULL, err);
+            code = read_again(s, t->to_schema, t->to_name, pos_of(&p->after), pos_of(&p->at), shape, false, err);
         }
     }
     return code == WB_OK ? gone(s, p, t->schema, t->name, err) : code;
@@ -422,7 +431,8 @@ static wb_code follow(my_source *s, const my_event *ev, places *p, const my_st_t
     default: break;
     }
     if (!t->to_name.len) return changed(s, p, t->schema, t->name, err);
-    wb_code code = changed(s, p, t->to_schema, t->to_name, err); /* ALTER TABLE ... RENAME TO */
+    /* ALTER TABLE ... RENAME TO */
+    wb_code code = changed_from(s, p, t->schema, t->name, t->to_schema, t->to_name, err);
     return code == WB_OK ? gone(s, p, t->schema, t->name, err) : code;
 }
 
@@ -452,14 +462,6 @@ wb_code my_track_ddl(my_source *s, const my_event *ev, wb_error *err)
 
 /* ---------------------------------------------------------------- the decoder asks */
 
-static bool names_agree(const my_schema *s, const my_map *m)
-{
-    if (!m->has_names || s->ncols != m->ncols) return false;
-    for (uint32_t i = 0; i < m->ncols; i++)
-        if (!wb_str_eq(s->cols[i].name, m->cols[i].name)) return false;
-    return true;
-}
-
 static wb_code not_known(const my_map *m, const char *why, wb_error *err)
 {
     wb_fail(err, WB_E_SCHEMA, WB_NEVER, "The columns of %.*s.%.*s at this place of the log are not known: %s.",
@@ -477,7 +479,7 @@ static wb_code not_known(const my_map *m, const char *why, wb_error *err)
 static wb_code meet_table(my_source *s, const my_map *m, places *p, const my_schema **shape, my_known *known,
                           wb_error *err)
 {
-    wb_code code = read_again(s, m->schema, m->name, pos_of(&p->have), pos_of(&p->at), NULL, err);
+    wb_code code = read_again(s, m->schema, m->name, pos_of(&p->have), pos_of(&p->at), NULL, false, err);
     if (code == WB_OK)
         *known = my_history_find(s->history, m->schema, m->name, pos_of(&p->have), pos_of(&p->at), shape);
     return code;
@@ -500,8 +502,8 @@ wb_code my_track_table(void *arg, const my_map *m, my_schema *out, wb_error *err
     free_places(&p);
     if (code != WB_OK) return code;
     bool fits = shape && my_schema_fits(shape, m, why, sizeof why);
-    if (m->has_names) { /* the log is right; the history adds the types as they were declared */
-        if (fits && names_agree(shape, m)) *out = *shape;
+    if (m->has_names) { /* the log is right; the history adds the types as they were declared, by the columns' names */
+        if (shape) *out = *shape;
         return WB_OK;
     }
     if (known == MY_KNOWN && fits) {

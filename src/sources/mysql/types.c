@@ -328,10 +328,25 @@ static const char *base_name(const my_type_info *t)
     return t->family == MY_F_GEOMETRY ? geometries[t->detail] : t->family == MY_F_TYPED_ARRAY ? "array" : "unknown";
 }
 
-void my_type_name(const my_type_info *t, const wb_str *labels, uint32_t n, wb_out *out)
+/* MariaDB shows how wide integers are displayed, and nobody says otherwise but for BOOLEAN. */
+static void put_width(const my_type_info *t, wb_out *out)
+{
+    static const uint8_t with_sign[9] = {[1] = 4, [2] = 6, [3] = 9, [4] = 11, [8] = 20},
+                         without[9] = {[1] = 3, [2] = 5, [3] = 8, [4] = 10, [8] = 20};
+    if (t->family == MY_F_YEAR)
+        wb_out_z(out, "(4)");
+    else if (t->size <= 8)
+        wb_out_printf(out, "(%u)", t->is_unsigned ? without[t->size] : with_sign[t->size]);
+}
+
+void my_type_name(const my_type_info *t, const wb_str *labels, uint32_t n, my_flavor flavor, wb_out *out)
 {
     wb_out_z(out, base_name(t));
     switch (t->family) {
+    case MY_F_INT:
+    case MY_F_YEAR:
+        if (flavor == MY_MARIADB) put_width(t, out);
+        break;
     case MY_F_DECIMAL: wb_out_printf(out, "(%u,%u)", t->size, t->scale); break;
     case MY_F_TIME:
     case MY_F_DATETIME:

@@ -83,8 +83,8 @@ void my_type_parse(wb_str type, wb_str charset, my_type_info *out);
 void my_type_of_map(const my_map_col *c, my_flavor flavor, my_type_info *out);
 /* Can the column of the log be of the declared type? */
 bool my_type_fits(const my_type_info *declared, const my_map_col *c, my_flavor flavor);
-/* As MySQL 8 writes it: "int unsigned", "varchar(63)". labels: of ENUM and SET, n of them, UTF-8. Appends. */
-void my_type_name(const my_type_info *t, const wb_str *labels, uint32_t n, wb_out *out);
+/* As the server writes it: "int unsigned", "varchar(63)", MariaDB "int(11)". labels: of ENUM and SET, n of them, UTF-8. */
+void my_type_name(const my_type_info *t, const wb_str *labels, uint32_t n, my_flavor flavor, wb_out *out);
 wb_kind my_type_kind(const my_type_info *t);
 /* For wb_column: the same whoever said the type. */
 uint32_t my_type_id(const my_type_info *t);
