@@ -10,7 +10,6 @@ import load
 from kafka_server import Kafka
 from pipeline import Pipeline
 from rabbit import Broker
-from servers import Database, Server
 
 
 class Stands:
@@ -24,10 +23,8 @@ class Stands:
 
     def begin(self):
         a = self.args
-        self.server = Server(*(["--pg18"] if a.pg18 else []), "logical_decoding_work_mem=64kB", "deadlock_timeout=100ms",
-                             "max_connections=40", "wal_sender_timeout=10s")
-        self.db = Database(self.server)
-        self.db.sql(load.SCHEMA.format(rows=0))  # rows of a table without a key that is copied have no id to know them by
+        self.server = self.kind.start(*a.setting)
+        self.db = self.kind.database(self.server, 0)  # rows of a table without a key that is copied have no id to know them by
         self.kafka, self.rabbit = Kafka("message.max.bytes=33554432"), Broker()
         common = {"format": "record", "format_options": {"before": True, "event_id": True}}
         kafka = {"type": "kafka", "brokers": self.kafka.brokers, "partitions": 1, "max_message": "16MB", **common}
@@ -36,14 +33,14 @@ class Stands:
                  "exact": {**kafka, "name": "exact", "topic": "once", "delivery": "exactly_once", "commit_interval": "100ms",
                            "transaction_timeout": "10s"}}
         names = a.targets.split(",")
-        self.pipeline = Pipeline(self.folder, a.binary, self.db.url(), [known[n] for n in names], backoff_min="20ms", answer_timeout="30s")
+        self.pipeline = Pipeline(self.folder, a.binary, self.kind.source(self.db), [known[n] for n in names], backoff_min="20ms", answer_timeout="30s")
         self.names = names
         self.pipeline.start()
         until = time.monotonic() + 60
         while "streams from" not in self.pipeline.stderr.read_text(errors="replace"):
             check.want(time.monotonic() < until and self.pipeline.alive(), f"does not stream\n{self.pipeline.tail()}")
             time.sleep(0.05)
-        self.writers = [load.Writer(i, a.seed, self.db.connect, a.pace, a.wide) for i in range(a.writers)]
+        self.writers = [load.Writer(i, a.seed, self.kind, self.db, a.pace, a.wide) for i in range(a.writers)]
         for w in self.writers:
             w.start()
         self.turns = itertools.cycle(self.killed)
@@ -93,10 +90,10 @@ class Stands:
             if name != "exact":
                 lines, repeats = first_ones(name, texts, lines)
             last = {r["table_name"]: i for i, r in enumerate(lines, 1) if r["event_type"] == "READ"}
-            stream = check.Stream(check.types_of(self.db), name, last)
+            stream = check.Stream(self.kind, check.types_of(self.kind, self.db), name, last)
             for i, r in enumerate(lines, 1):
                 stream.event(i, r)
-            check.finish(self.db, stream)
+            check.finish(self.kind, self.db, stream)
             self.arrived[name] = (len(lines), repeats)
             events = stream.counts
         return events

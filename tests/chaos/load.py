@@ -2,7 +2,8 @@
 
 Every statement that changes something is followed, in the same transaction, by a row in `ledger` that says what it did:
 the table, the operation, how many rows, their keys and the values it set, as the server printed them. So the stream
-describes itself: before each INSERT into ledger come exactly the changes that it lists (check.py).
+describes itself: before each INSERT into ledger come exactly the changes that it lists (check.py). The tables and the SQL
+of each server are in kinds.py.
 """
 import hashlib
 import itertools
@@ -11,34 +12,6 @@ import random
 import threading
 import time
 
-import psycopg
-
-SCHEMA = """
-create table t_int (id bigint primary key, a int, b text, c numeric(38,9), d timestamptz, e boolean, f double precision,
-    g jsonb, u uuid, h date, seq bigint not null);
-create table t_text (k text primary key, v text, n numeric, seq bigint not null);
-create table t_comp (a int, b text, c date, v bytea, arr int[], seq bigint not null, primary key (b, a, c));
-create table t_toast (id int primary key, small text, big text, raw bytea, seq bigint not null);
-alter table t_toast alter big set storage external, alter raw set storage external;
-create table t_full (a int, b text, v text, seq bigint not null);
-alter table t_full replica identity full;
-create table t_code (id int primary key, code text not null unique, v text, seq bigint not null);
-alter table t_code replica identity using index t_code_code_key;
-create table t_insert (a int, b text, seq bigint not null);
-create table "T odd" ("Id" smallint primary key, "Select" text, "a,'b" time, seq bigint not null);
-create table t_bank (id int primary key, balance numeric not null, seq bigint not null);
-create table t_order (id int primary key, n bigint not null, seq bigint not null);
-create table ledger (seq bigint primary key, writer int not null, tbl text, op text not null, n int not null, keys text,
-    vals text);
-insert into t_bank select g, 1000, 0 from generate_series(1, 40) g;
-insert into t_order values (1, 0, 0);
-insert into t_int select -g, g, 'snapshot ' || g, g / 7.0, now(), g % 2 = 0, g / 3.0, json_build_object('g', g)::jsonb,
-    md5(g::text)::uuid, date '2024-01-01' + g, 0 from generate_series(1, {rows}) g;
-insert into t_toast select -g, 's' || g, repeat(md5(g::text), 100), decode(repeat(md5(g::text), 90), 'hex'), 0
-    from generate_series(1, {rows} / 10) g;
-insert into t_full select g % 5, 'b', 'v', 0 from generate_series(1, {rows} / 10) g;
-insert into t_insert select g, 'b', 0 from generate_series(1, {rows} / 10) g;
-"""
 BANK_TOTAL = 40 * 1000
 WORDS = ["", "a", "O'Hara", 'quo"te', "back\\slash", "line\nbreak", "tab\tand\r", "näïve", "日本語", "🦉🌊", "\x01\x1f", "null", "NaN", "é", " "]
 
@@ -124,9 +97,10 @@ class Writer(threading.Thread):
     """Random transactions, one after another, until stopped; connects again when the server went away."""
     seqs = itertools.count(1)
 
-    def __init__(self, number, seed, connect, pace, wide):
+    def __init__(self, number, seed, kind, db, pace, wide):
         super().__init__(daemon=True)
-        self.number, self.connect, self.pace, self.wide = number, connect, pace, wide
+        self.number, self.kind, self.db, self.pace, self.wide = number, kind, db, pace, wide
+        self.generate = {**GENERATE, **kind.generate}
         self.rng = random.Random(f"{seed}/{number}")
         self.done = threading.Event()
         self.committed = self.rolled = self.lost = 0
@@ -139,16 +113,16 @@ class Writer(threading.Thread):
         while not self.done.is_set():
             try:
                 if c is None:
-                    c = self.connect()
-                    c.autocommit = False
+                    c = self.kind.connect(self.db)
                 self.transaction(c)
-            except (Rolled, psycopg.errors.DeadlockDetected, psycopg.errors.UniqueViolation):
-                c = self.roll_back(c)
-            except (psycopg.OperationalError, psycopg.InterfaceError):
-                c = self.gone()
-            except Exception as e:  # a bug of this file: the run must not pass for an idle one
-                self.fatal = e
-                return
+            except Exception as e:
+                if isinstance(e, Rolled) or self.kind.rolled_back(e):
+                    c = self.roll_back(c)
+                elif self.kind.gone(e):
+                    c = self.gone()
+                else:  # a bug of this file: the run must not pass for an idle one
+                    self.fatal = e
+                    return
             if self.pace:
                 time.sleep(self.rng.expovariate(1 / self.pace))
         if c is not None:
@@ -157,8 +131,10 @@ class Writer(threading.Thread):
     def roll_back(self, c):
         try:
             c.rollback()
-        except (psycopg.OperationalError, psycopg.InterfaceError):
-            return self.gone()
+        except Exception as e:
+            if self.kind.gone(e):
+                return self.gone()
+            raise
         self.rolled += 1
         return c
 
@@ -171,11 +147,10 @@ class Writer(threading.Thread):
         r = self.rng
         with c.cursor() as cur:
             if self.altered:  # whether that was committed, only the server knows
-                self.extra = [n for n, in cur.execute("select attname from pg_attribute where attrelid = 't_text'::regclass "
-                                                      "and attname ~ '^x[0-9]' and not attisdropped").fetchall()]
+                self.extra = self.kind.extra_columns(cur)
                 self.altered = False
             if r.random() < 0.6:
-                self.note(cur, "t_order", "U", "update t_order set n = n + 1, seq = %(seq)s where id = 1 returning n::text", {}, ["n"])
+                self.note(cur, "t_order", "U", "update t_order set n = n + 1, seq = %(seq)s where id = 1", {}, ["n"])
             if r.random() < self.wide:
                 self.large(cur)
             for _ in range(r.choice([1, 1, 2, 3, 5, 8, 20])):
@@ -185,9 +160,9 @@ class Writer(threading.Thread):
                 elif what < 0.18:
                     self.in_savepoint(cur, 1)
                 elif what < 0.183:
-                    self.truncate(cur)
+                    self.truncate(c, cur)
                 elif what < 0.186 and self.number == 0:
-                    self.alter(cur)
+                    self.alter(c, cur)
                 else:
                     self.change(cur)
             if r.random() < 0.05:
@@ -205,32 +180,33 @@ class Writer(threading.Thread):
                 self.large(cur)
             else:
                 self.change(cur)
-        cur.execute(f"{'rollback to' if r.random() < 0.5 else 'release'} {name}")
+        cur.execute(f"{'rollback to' if r.random() < 0.5 else 'release savepoint'} {name}")
 
-    def note(self, cur, table, op, sql, params, names, keys=None):
-        """Run one statement and enter it in the ledger, when it did something."""
+    def note(self, cur, table, op, sql, params, names, keys=None, where=""):
+        """Run one statement and enter it in the ledger, when it did something. where: that of a DELETE."""
         seq = next(self.seqs)
-        cur.execute(sql, {**params, "seq": seq})
-        n = cur.rowcount
-        if n == 0 and op != "T":
+        n, rows = self.kind.change(cur, op, quoted(table), sql, {**params, "seq": seq}, [quoted(c) for c in names], where)
+        if n == 0:
             return
-        rows = cur.fetchall() if names else []
         vals = json.dumps([{c: short(v) for c, v in zip(names, row)} for row in rows]) if 0 < len(rows) <= 20 else None
-        cur.execute("insert into ledger values (%s, %s, %s, %s, %s, %s, %s)",
-                    (seq, self.number, table, op, 1 if op == "T" else n, json.dumps(keys) if keys else None, vals))
+        self.enter(cur, seq, table, op, n, keys, vals)
 
-    def alter(self, cur):
+    def enter(self, cur, seq, table, op, n, keys=None, vals=None):
+        cur.execute("insert into ledger values (%s, %s, %s, %s, %s, %s, %s)",
+                    (seq, self.number, table, op, n, json.dumps(keys) if keys else None, vals))
+
+    def alter(self, c, cur):
         """One more column, which this transaction uses already; a table version in the midst of a transaction."""
         if self.no_truncate or len(self.extra) >= 20:
             return
         self.altered, name = True, f"x{next(self.seqs)}"
-        cur.execute(f"alter table t_text add column {name} {self.rng.choice(['int', 'text', 'numeric(9,2)'])}")
+        self.kind.ddl(c, cur, f"alter table t_text add column {name} {self.rng.choice(self.kind.extra_types)}")
         self.extra = [*self.extra, name]
         self.widen(cur)
 
     def widen(self, cur):
         n = self.rng.randint(1, 150)
-        self.note(cur, "t_text", "U", f"update t_text set {self.extra[-1]} = %(x)s, seq = %(seq)s where k = %(k)s returning k::text, {self.extra[-1]}::text",
+        self.note(cur, "t_text", "U", f"update t_text set {self.extra[-1]} = %(x)s, seq = %(seq)s where k = %(k)s",
                   {"x": str(n), "k": BY_NAME["t_text"].make_key(n)[0]}, ["k", self.extra[-1]])
 
     def change(self, cur):
@@ -244,7 +220,7 @@ class Writer(threading.Thread):
         return t.make_key(self.rng.randint(1, 150))
 
     def values(self, t, columns):
-        return {f"v{i}": (self.rng.randint(1, 10**9) if t.columns[c] is None else GENERATE[t.columns[c]](self.rng))
+        return {f"v{i}": (self.rng.randint(1, 10**9) if t.columns[c] is None else self.generate[t.columns[c]](self.rng))
                 for i, c in enumerate(columns)}
 
     def insert(self, cur, t):
@@ -254,47 +230,49 @@ class Writer(threading.Thread):
         names = t.key + cols
         row = "(" + ", ".join([f"%(k{i})s" for i in range(len(t.key))] + [f"%(v{i})s" for i in range(len(cols))] + ["%(seq)s"]) + ")"
         times = self.rng.choice([1, 1, 2, 3]) if not t.key else 1  # rows that are equal in everything
-        self.note(cur, t.name, "I", f"insert into {t.sql} ({', '.join(map(quoted, names))}, seq) values "
-                  f"{', '.join([row] * times)} on conflict do nothing returning {', '.join(quoted(c) + '::text' for c in names)}", params, names)
+        self.note(cur, t.name, "I", self.kind.insert(t.sql, ", ".join(map(quoted, [*names, "seq"])), f"values {', '.join([row] * times)}"),
+                  params, names)
 
-    def matching(self, t):
+    def matching(self, cur, t):
         """A WHERE clause and its parameters."""
         if t.key:
             return " and ".join(f"{quoted(c)} = %(w{i})s" for i, c in enumerate(t.key)), {f"w{i}": v for i, v in enumerate(self.key(t))}
-        one = f"ctid = (select ctid from {t.sql} order by seq desc, ctid offset {self.rng.randint(0, 5)} limit 1)"
-        return (one, {}) if self.rng.random() < 0.7 else ("seq = (select max(seq) from t_full)", {})
+        if self.rng.random() < 0.7:
+            return self.kind.newest(cur, t.sql, self.rng.randint(0, 5)), {}
+        return self.kind.all_newest(cur, t.sql), {}
 
     def update(self, cur, t):
         cols = self.rng.sample(list(t.columns), self.rng.randint(1, len(t.columns)))
-        where, params = self.matching(t)
+        where, params = self.matching(cur, t)
         params.update(self.values(t, cols))
         names = cols if not t.key else t.key + cols
         self.note(cur, t.name, "U", f"update {t.sql} set {', '.join(f'{quoted(c)} = %(v{i})s' for i, c in enumerate(cols))}, seq = %(seq)s "
-                  f"where {where} returning {', '.join(quoted(c) + '::text' for c in names)}", params, names)
+                  f"where {where}", params, names)
 
     def rekey(self, cur, t):
-        where, params = self.matching(t)
+        where, params = self.matching(cur, t)
         params.update({f"n{i}": v for i, v in enumerate(self.key(t))})
         free = " and ".join(f"{quoted(c)} = %(n{i})s" for i, c in enumerate(t.key))
-        self.note(cur, t.name, "U", f"update {t.sql} set {', '.join(f'{quoted(c)} = %(n{i})s' for i, c in enumerate(t.key))}, seq = %(seq)s "
-                  f"where {where} and not exists (select from {t.sql} where {free}) returning {', '.join(quoted(c) + '::text' for c in t.key)}",
-                  params, t.key, [str(params[f"w{i}"]) for i in range(len(t.key))])
+        news = ", ".join([*(f"{quoted(c)} = %(n{i})s" for i, c in enumerate(t.key)), "seq = %(seq)s"])
+        self.note(cur, t.name, "U", self.kind.rekey(t.sql, news, where, free), params, t.key, [str(params[f"w{i}"]) for i in range(len(t.key))])
 
     def delete(self, cur, t):
-        where, params = self.matching(t)
+        where, params = self.matching(cur, t)
         names = t.key or list(t.columns)
-        self.note(cur, t.name, "D", f"delete from {t.sql} where {where} returning {', '.join(quoted(c) + '::text' for c in names)}", params, names)
+        self.note(cur, t.name, "D", f"delete from {t.sql} where {where}", params, names, where=where)
 
-    def truncate(self, cur):
+    def truncate(self, c, cur):
         if self.no_truncate:
             return
         for t in self.rng.sample([t for t in TABLES if t.name not in ("t_int",)], self.rng.choice([1, 1, 2])):
-            self.note(cur, t.name, "T", f"truncate {t.sql}", {}, [])
+            self.kind.ddl(c, cur, f"truncate table {t.sql}")
+            if self.kind.ddl_in_transactions:
+                self.enter(cur, next(self.seqs), t.name, "T", 1)
 
     def transfer(self, cur):
         a, b = sorted(self.rng.sample(range(1, 41), 2))
-        self.note(cur, "t_bank", "U", "update t_bank set balance = balance + case id when %(a)s then %(x)s::numeric else -%(x)s::numeric end, "
-                  "seq = %(seq)s where id in (%(a)s, %(b)s) returning id::text, balance::text",
+        self.note(cur, "t_bank", "U", "update t_bank set balance = balance + case id when %(a)s then cast(%(x)s as decimal(9,3)) else -cast(%(x)s as decimal(9,3)) end, "
+                  "seq = %(seq)s where id in (%(a)s, %(b)s)",
                   {"a": a, "b": b, "x": self.rng.choice(["1.10", "0.005", "73"])}, ["id", "balance"])
 
     def large(self, cur):
@@ -303,8 +281,8 @@ class Writer(threading.Thread):
         low, n = r.choice([1000, 3000, 5000]), r.randint(300, 4000)
         pick = r.random()
         if pick < 0.5:
-            self.note(cur, "t_int", "I", "insert into t_int (id, a, b, c, seq) select g, g, repeat('large ', 5), g / 3.0, %(seq)s "
-                      f"from generate_series({low}, {low + n}) g on conflict do nothing", {}, [])
+            self.note(cur, "t_int", "I", self.kind.insert("t_int", "id, a, b, c, seq", "select g, g, repeat('large ', 5), g / 3.0, %(seq)s "
+                      f"from {self.kind.series(low, low + n)}"), {}, [])
         elif pick < 0.75:
             self.note(cur, "t_int", "U", f"update t_int set c = c + 1, seq = %(seq)s where id between {low} and {low + n}", {}, [])
         else:
@@ -314,7 +292,7 @@ class Writer(threading.Thread):
         """A row in its newest shape, so that every target has heard of that."""
         with c.cursor() as cur:
             key = f"last {next(self.seqs)}"
-            self.note(cur, "t_text", "I", "insert into t_text (k, v, seq) values (%(k)s, 'last', %(seq)s) returning k::text, v::text", {"k": key}, ["k", "v"])
+            self.note(cur, "t_text", "I", "insert into t_text (k, v, seq) values (%(k)s, 'last', %(seq)s)", {"k": key}, ["k", "v"])
         c.commit()
 
     def stop(self):

@@ -42,7 +42,7 @@ def build_shim(folder):
 class Pipeline:
     """Folder/data has all that the program writes; the logs lie beside it, where no power cut reaches them."""
 
-    def __init__(self, folder, binary, url, targets=tuple(TARGETS), source=None, shim=None, variant="plain", **top):
+    def __init__(self, folder, binary, source, targets=tuple(TARGETS), shim=None, variant="plain", **top):
         self.folder, self.binary, self.shim, self.variant = Path(folder), binary, shim, variant
         self.data, self.logs = self.folder / "data", self.folder / "logs"
         for d in (self.data, self.logs):
@@ -50,7 +50,7 @@ class Pipeline:
             d.mkdir(parents=True)
         self.file = self.folder / "chaos.yaml"
         doc = {"name": "chaos", "state": str(self.data / "state"), "backoff_max": "1s", "checkpoint_interval": "200ms", **top,
-               "source": {"type": "postgres", "url": url, "tables": ["public.*"], **(source or {})},
+               "source": source,
                "targets": [t if isinstance(t, dict) else {**TARGETS[t], "path": f"data/{TARGETS[t]['path']}",
                                                           **(VARIANTS[variant] if t == "file" else {})} for t in targets]}
         self.file.write_text(json.dumps(doc, indent=1))

@@ -10,15 +10,16 @@ import subprocess
 
 import check
 import load
+from kinds import kind_of
 from pipeline import HERE, VARIANTS, Pipeline, build_shim, fault_names, has_faults
-from servers import Database, Server, open_folder
+from servers import open_folder
 
 WAYS = {"kill": (None, "crash"), "drop": ("drop", "crash"), "tear": ("tear", "crash"), "eio": (None, "eio"), "enospc": (None, "enospc")}
 
 
 class Sweep:
     def __init__(self, args):
-        self.args = args
+        self.args, self.kind = args, kind_of(args.server)
         self.folder = open_folder("wb-sweep-")
         self.faults = [f for f in fault_names() if args.only in f] if has_faults(args.binary) else []
         self.counts = collections.Counter()
@@ -30,7 +31,7 @@ class Sweep:
         check.want(self.faults, "no fault points: the program needs -Dfault=true")
         shim = subprocess.run([HERE / "powercut_test.sh"], capture_output=True, text=True, check=False)  # does it bite?
         check.want(shim.returncode == 0, f"the power-cut shim does not do what it should\n{shim.stderr}")
-        self.server = Server("logical_decoding_work_mem=64kB", "max_connections=40")
+        self.server = self.kind.start(*self.args.setting)
         self.shim = build_shim(self.folder)
         cases = [(f, w) for f in self.faults for w in self.args.ways.split(",")]
         if self.args.cases:
@@ -52,14 +53,12 @@ class Sweep:
 
     def case(self, fault, way):
         r = random.Random(f"{self.args.seed}/{fault}/{way}")
-        db = Database(self.server)
+        db = self.kind.database(self.server, 300)
         try:
-            db.sql(load.SCHEMA.format(rows=300))
-            p = Pipeline(self.folder / "case", self.args.binary, db.url(), self.args.targets.split(","), shim=self.shim,
+            p = Pipeline(self.folder / "case", self.args.binary, self.kind.source(db), self.args.targets.split(","), shim=self.shim,
                          checkpoint_interval="20ms", variant="rotate" if "rename" in fault or "rotate" in fault else r.choice(list(VARIANTS)))
-            writer = load.Writer(0, f"{self.args.seed}/{fault}", db.connect, 0, 0.1)
-            with db.connect() as c:
-                c.autocommit = False
+            writer = load.Writer(0, f"{self.args.seed}/{fault}", self.kind, db, 0, 0.1)
+            with self.kind.connect(db) as c:
                 self.die(p, r, fault, way, r.choice([1, r.randint(2, 6)]))
                 self.clean(p, fault, way)
                 self.work(writer, c, 30)
@@ -77,7 +76,9 @@ class Sweep:
         for _ in range(n):
             try:
                 writer.transaction(c)
-            except (load.Rolled, load.psycopg.errors.UniqueViolation):
+            except Exception as e:
+                if not isinstance(e, load.Rolled) and not self.kind.rolled_back(e):
+                    raise
                 c.rollback()
 
     def die(self, p, r, fault, way, n):
@@ -98,11 +99,11 @@ class Sweep:
 
     def compare(self, db, p):
         if "file" in p.targets:
-            check.check_file(db, p.path("file"))
+            check.check_file(self.kind, db, p.path("file"))
         if "mirror" in p.targets:
-            check.check_mirror(db, p.path("mirror"))
+            check.check_mirror(self.kind, db, p.path("mirror"))
         if "log" in p.targets:
-            check.check_log(db, p.path("log"))
+            check.check_log(self.kind, db, p.path("log"))
 
     def end(self):
         if self.server:
