@@ -113,3 +113,24 @@ def test_what_cannot_be_compared(wb, db):
     assert "not run yet" in wb.command("verify", wb.file, code=2).stderr
     wb.write([wb.file_target()]).until_now()
     assert "mirror" in wb.command("verify", wb.file, code=2).stderr
+
+
+@pytest.mark.servers("my97", "m118")
+def test_mysql_and_mariadb(my_wb, my):
+    my.sql("create table t (id int primary key, v varchar(20), n decimal(10,2), at timestamp(3) null, b varbinary(9), e enum('x','y'), j json); "
+           "create table nokey (a int, b text); insert into nokey values (1, 'x'), (1, 'x'), (2, null)")
+    with my.connect() as c, c.cursor() as cur:
+        cur.executemany("insert into t values (%s, %s, %s, '2024-02-29 10:00:00.5', x'dead', 'y', '{\"k\": [1, 2.5]}')",
+                        [(i, f"v{i}", i) for i in range(1, 51)])
+    my_wb.write([my_wb.file_target(), my_wb.sqlite_target()]).until_now()
+    tables, differences = found(my_wb, 0)
+    assert not differences and {t["table"]: t["rows"] for t in tables} == {f"{my.name}_t": 50, f"{my.name}_nokey": 3}, tables
+    my.sql("update t set v = 'new' where id = 3; insert into t (id) values (51)")
+    my_wb.until_now()
+    assert not found(my_wb, 0)[1]
+    t = f'"{my.name}_t"'
+    edit(my_wb.mirror, f"update {t} set v = 'edited' where id = 7", f"delete from {t} where id = 9", f"insert into {t} (id, v) values (777, 'made up')")
+    differences = found(my_wb, 1)[1]
+    assert {(d["what"], d["key"]) for d in differences} == {("differs", "id = 7"), ("missing", "id = 9"), ("extra", "id = 777")}
+    assert next(d["detail"] for d in differences if d["key"] == "id = 7") == "v: 'v7' at the source, 'edited' here"
+    assert not list(my_wb.state.glob("verify.*")), "a copy was left"
