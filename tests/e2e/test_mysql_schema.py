@@ -194,3 +194,19 @@ def test_altered_again_and_again_while_nobody_reads(my_wb, my):
     assert sorted(columns) == sorted(["id", "v", "b", "x", "y_dropped_5", "z", "y"]), columns
     same(my, my_wb, "t", columns="id, v, b, x, z, y")
     assert "v is now" not in my_wb.log() and "b is now" not in my_wb.log() and "x is now" not in my_wb.log(), my_wb.log()
+
+
+@pytest.mark.servers("my97", "m10")
+def test_d31_changed_before_and_after_a_connection(my_wb, my, metadata):
+    """The version of a change that was followed is found again over a new connection, whose first places in the log lie before it."""
+    fresh(my)
+    my.sql("create table t (id int primary key, v int)")
+    my_wb.write([my_wb.file_target()]).until_now()
+    my.sql("insert into t values (1, 1); alter table t add column a int; insert into t values (2, 2, 20)")
+    my_wb.until_now()
+    my.sql("insert into t values (3, 3, 30); alter table t change a b int; insert into t values (4, 4, 40)")
+    my_wb.until_now()
+    assert [e["record"] for e in events(my_wb, "t") if e["event_type"] == "INSERT"] == [
+        {"id": "1", "v": "1"}, {"id": "2", "v": "2", "a": "20"}, {"id": "3", "v": "3", "a": "30"}, {"id": "4", "v": "4", "b": "40"}]
+    after = [[c["name"] for c in e["record"]["after"]["columns"]] for e in events(my_wb, "t") if e["event_type"] == "ALTER"]
+    assert after == [["id", "v", "a"], ["id", "v", "b"]]

@@ -54,6 +54,15 @@ static void set_log(my_source *s, wb_str log, uint64_t offset)
     s->offset = offset;
 }
 
+/* Only forward: over a new connection the server begins with the first places of a file that is done in part, and what
+ * was done stays done. By these places the history knows which of its versions holds. */
+static void move_log(my_source *s, wb_str log, uint64_t offset)
+{
+    int order = s->log[0] ? my_log_compare(log, wb_str_of(s->log)) : 1;
+    if (order == -1 || (order == 0 && offset < s->offset)) return;
+    set_log(s, log, offset);
+}
+
 /* A transaction that is prepared counts when it is decided: a set with a hole brings it again after a restart. */
 static wb_code remember_prepared(my_source *s, const my_event *ev, wb_error *err)
 {
@@ -282,14 +291,14 @@ wb_code my_event_take(my_source *s, const my_event *ev, wb_error *err)
         return code;
     case MY_EV_ROTATE:
     case MY_EV_HEARTBEAT:
-        set_log(s, ev->log, ev->end);
+        move_log(s, ev->log, ev->end);
         s->idle_due = true;
         return WB_OK;
     case MY_EV_NOTHING:
     case MY_EV_FORMAT:
     case MY_EV_PREVIOUS:
         if (ev->end && ev->timestamp && !my_decoder_in_group(s->decoder) && s->log[0]) {
-            s->offset = WB_MAX(s->offset, ev->end);
+            move_log(s, ev->log, ev->end);
             s->idle_due = true;
         }
         return WB_OK;
