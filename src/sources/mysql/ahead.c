@@ -4,6 +4,7 @@
 #include "my.h"
 
 #include "ahead.h"
+#include "types.h"
 
 typedef struct scan {
     my_ahead *out;
@@ -21,13 +22,52 @@ static bool wanted(void *arg, wb_str schema, wb_str table)
     return x->now && !x->out->met && wb_str_eq(schema, x->now->schema) && wb_str_eq(table, x->now->name);
 }
 
+/* What the table has now by that name, if it can be that; else what the log says alone. */
+static void keep_column(const scan *x, const my_map_col *c, my_flavor flavor, my_schema_col *to)
+{
+    wb_arena *a = &x->source->scratch;
+    my_type_info declared, seen;
+    wb_out type = {0};
+    for (uint32_t i = 0; i < x->now->ncols; i++) {
+        const my_schema_col *n = &x->now->cols[i];
+        my_type_parse(n->type, n->charset, &declared);
+        if (!wb_str_eq(n->name, c->name) || !my_type_fits(&declared, c, flavor)) continue;
+        *to = *n;
+        to->missing_kind = WB_ABSENT;
+        return;
+    }
+    my_type_of_map(c, flavor, &seen);
+    my_type_name(&seen, NULL, 0, flavor, &type);
+    to->name = (wb_str){wb_arena_strndup(a, c->name.ptr, c->name.len), c->name.len};
+    to->type = (wb_str){wb_arena_strndup(a, type.len ? type.p : "", type.len), type.len};
+    to->flags = c->not_null ? WB_COL_NOT_NULL : 0;
+    if (type.failed) a->failed = true;
+    wb_out_fini(&type);
+}
+
+static void keep_columns(const scan *x, const my_map *map)
+{
+    wb_arena *a = &x->source->scratch;
+    my_schema_col *cols = wb_arena_zalloc(a, map->ncols * sizeof *cols);
+    uint16_t *key = wb_arena_alloc(a, (map->nkey + 1) * sizeof *key);
+    if (!cols || !key) return;
+    for (uint32_t i = 0; i < map->ncols; i++) keep_column(x, &map->cols[i], map->flavor, &cols[i]);
+    if (map->nkey) memcpy(key, map->key, map->nkey * sizeof *key);
+    x->out->then = *x->now;
+    x->out->then.ncols = map->ncols;
+    x->out->then.cols = cols;
+    x->out->then.nkey = map->nkey;
+    x->out->then.key = key;
+}
+
 static wb_code meet(void *arg, const my_map *map, my_schema *out, wb_error *err)
 {
     scan *x = arg;
     WB_UNUSED(out);
-    WB_UNUSED(err);
     x->out->met = x->asked = true;
     x->out->met_fits = map->has_names && my_schema_fits(x->now, map, NULL, 0);
+    if (map->has_names && !x->out->met_fits) keep_columns(x, map);
+    if (x->source->scratch.failed) return my_nomem(err);
     return WB_AGAIN; /* the next time it is not wanted */
 }
 

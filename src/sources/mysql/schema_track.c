@@ -163,7 +163,7 @@ static void say_changed_again(my_source *s, wb_str schema, wb_str name)
 
 /* Is what was read now what the table is at `here`? Says what is known then; *ahead: it is of a later time. */
 static wb_code judge(my_source *s, my_schema *shape, wb_pos here, bool filled, my_known *known, bool *ahead,
-                     wb_error *err)
+                     my_schema *then, wb_error *err)
 {
     my_ahead a;
     bool full = full_metadata(s);
@@ -172,17 +172,18 @@ static wb_code judge(my_source *s, my_schema *shape, wb_pos here, bool filled, m
     if (touched && filled) my_missing_clear(shape);
     *known = full ? MY_LOOSE : touched ? MY_NOT_KNOWN : MY_KNOWN;
     *ahead = full && a.met ? !a.met_fits : touched;
+    *then = a.then;
     my_ahead_free(&a);
     return code;
 }
 
 /* Read the table again, as a version that holds from `at` on. before: what it was, NULL: not known. adds: a statement
- * did no more than add columns. What was read may be of a later time: then the version has the columns of before, and
- * the log's own rows tell what was added. */
+ * did no more than add columns. What was read may be of a later time: then the version has the columns of its next
+ * rows, or, if it was changed again before there were any, those of before. */
 static wb_code read_again(my_source *s, wb_str schema, wb_str name, wb_pos here, wb_pos at, const my_schema *before,
                           bool adds, wb_error *err)
 {
-    my_schema shape, then;
+    my_schema shape, then = {.ncols = 0};
     my_known known = MY_NOT_KNOWN;
     bool filled = false, ahead = false;
     wb_arena_reset(&s->scratch);
@@ -192,11 +193,13 @@ static wb_code read_again(my_source *s, wb_str schema, wb_str name, wb_pos here,
         code = my_missing_fill(s, before, &shape, err);
         filled = true;
     }
-    if (code == WB_OK && shape.ncols) code = judge(s, &shape, here, filled, &known, &ahead, err);
+    if (code == WB_OK && shape.ncols) code = judge(s, &shape, here, filled, &known, &ahead, &then, err);
     if (code != WB_OK) return code;
     if (known == MY_NOT_KNOWN && !full_metadata(s)) say_changed_again(s, schema, name);
     const my_schema *is = shape.ncols ? &shape : NULL;
-    if ((ahead || !is) && before) {
+    if (ahead && then.ncols) {
+        is = &then;
+    } else if ((ahead || !is) && before) {
         then = *before;
         then.schema = schema;
         then.name = name;
