@@ -10,35 +10,25 @@
     "{\"type\":\"array\",\"items\":{\"type\":\"" items "\",\"optional\":false},\"optional\":true,\"field\":\"" name    \
     "\"}"
 
-static const char column_schema[] =
-    "{\"type\":\"struct\",\"fields\":[" FIELD("string", "false", "name") "," FIELD("int32", "false", "jdbcType") "," FIELD("int32", "true", "nativeType") "," FIELD("string", "false", "typeName") "," FIELD("string", "true", "typeExpression") "," FIELD(
-        "string", "true",
-        "charsetName") "," FIELD("int32", "true",
-                                 "length") "," FIELD("int32", "true",
-                                                     "scale") "," FIELD("int32", "false",
-                                                                        "position") "," FIELD("boolean", "true",
-                                                                                              "optional") "," FIELD("bo"
-                                                                                                                    "ol"
-                                                                                                                    "ea"
-                                                                                                                    "n",
-                                                                                                                    "tr"
-                                                                                                                    "u"
-                                                                                                                    "e",
-                                                                                                                    "au"
-                                                                                                                    "to"
-                                                                                                                    "In"
-                                                                                                                    "cr"
-                                                                                                                    "em"
-                                                                                                                    "en"
-                                                                                                                    "te"
-                                                                                                                    "d") "," FIELD("boolean",
-                                                                                                                                   "true",
-                                                                                                                                   "generated") "," FIELD("string",
-                                                                                                                                                          "true",
-                                                                                                                                                          "comment") "," FIELD("string",
-                                                                                                                                                                               "true",
-                                                                                                                                                                               "defaultValueExpression") "," LIST("string",
-                                                                                                                                                                                                                  "enumValues") "],\"optional\":false,\"name\":\"io.debezium.connector.schema.Column\",\"version\":1}";
+typedef struct part {
+    const char *type, *name;
+    bool optional;
+} part;
+
+static const part column_parts[] = {{"string", "name", false},
+                                    {"int32", "jdbcType", false},
+                                    {"int32", "nativeType", true},
+                                    {"string", "typeName", false},
+                                    {"string", "typeExpression", true},
+                                    {"string", "charsetName", true},
+                                    {"int32", "length", true},
+                                    {"int32", "scale", true},
+                                    {"int32", "position", false},
+                                    {"boolean", "optional", true},
+                                    {"boolean", "autoIncremented", true},
+                                    {"boolean", "generated", true},
+                                    {"string", "comment", true},
+                                    {"string", "defaultValueExpression", true}};
 
 /* ---------------------------------------------------------------- schemas of the message */
 
@@ -56,6 +46,18 @@ static void put_key(const dbz *d, wb_str database, wb_out *o)
     wb_out_z(o, d->schemas ? "}}" : "}");
 }
 
+static void put_column_schema(wb_out *o)
+{
+    wb_out_z(o, "{\"type\":\"struct\",\"fields\":[");
+    for (size_t i = 0; i < WB_COUNT(column_parts); i++) {
+        const part *p = &column_parts[i];
+        wb_out_printf(o, "{\"type\":\"%s\",\"optional\":%s,\"field\":\"%s\"},", p->type, p->optional ? "true" : "false",
+                      p->name);
+    }
+    wb_out_z(o, LIST("string", "enumValues"));
+    wb_out_z(o, "],\"optional\":false,\"name\":\"io.debezium.connector.schema.Column\",\"version\":1}");
+}
+
 static void put_value_schema(const dbz *d, wb_out *o)
 {
     wb_out_z(o, "{\"schema\":{\"type\":\"struct\",\"fields\":[");
@@ -67,7 +69,7 @@ static void put_value_schema(const dbz *d, wb_out *o)
                "string", "false", "id") ",{\"type\":\"struct\",\"fields\":[" FIELD("string", "true",
                                                                                    "defaultCharsetName") ",");
     wb_out_z(o, LIST("string", "primaryKeyColumnNames") ",{\"type\":\"array\",\"items\":");
-    wb_out_z(o, column_schema);
+    put_column_schema(o);
     wb_out_z(o, ",\"optional\":false,\"field\":\"columns\"}," FIELD("string", "true", "comment"));
     wb_out_z(o,
              "],\"optional\":true,\"name\":\"io.debezium.connector.schema.Table\",\"version\":1,\"field\":\"table\"}"
