@@ -173,10 +173,9 @@ static uint32_t hash(const char *p)
     return h;
 }
 
-static wb_code same_table(const kf_topic *t, wb_str raw, bool changed, wb_error *err)
+static wb_code same_table(const kf_topic *t, wb_str raw, wb_error *err)
 {
     wb_str first = {t->raw, t->raw_len};
-    WB_UNUSED(changed);
     if (wb_str_eq(first, raw)) return WB_OK;
     wb_fail(err, WB_E_CONFIG, WB_NEVER, "Two names become the topic %s: %.*s and %.*s.", t->name,
             (int)WB_MIN(first.len, (size_t)100), first.ptr, (int)WB_MIN(raw.len, (size_t)100), raw.ptr);
@@ -231,7 +230,7 @@ static kf_topic *find(kf_target *k, wb_str raw, wb_error *err)
     }
     kf_topic **bucket = &k->buckets[hash(name) % KF_MEMO];
     for (kf_topic *t = *bucket; t; t = t->next)
-        if (strcmp(t->name, name) == 0) return same_table(t, raw, changed, err) == WB_OK ? t : NULL;
+        if (strcmp(t->name, name) == 0) return same_table(t, raw, err) == WB_OK ? t : NULL;
     return add(k, bucket, name, raw, err);
 }
 
