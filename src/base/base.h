@@ -29,6 +29,25 @@ static inline bool wb_str_eq(wb_str a, wb_str b)
 }
 static inline bool wb_str_is(wb_str a, const char *z) { return wb_str_eq(a, wb_str_of(z)); }
 
+/* -1: not a hex digit. */
+static inline int wb_hex_digit(char c)
+{
+    if (c >= '0' && c <= '9') return c - '0';
+    c = (char)(c | 0x20);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+/* n hex digits (even) to n/2 bytes; false: others are among them. */
+static inline bool wb_unhex(uint8_t *q, const char *p, size_t n)
+{
+    int bad = 0;
+    for (size_t i = 0; i + 1 < n; i += 2) {
+        int a = wb_hex_digit(p[i]), b = wb_hex_digit(p[i + 1]);
+        bad |= a | b;
+        q[i / 2] = (uint8_t)(((unsigned)a << 4) | (unsigned)b);
+    }
+    return bad >= 0;
+}
+
 /* Checked arithmetic: true = it fits. */
 static inline bool wb_add_ok(size_t a, size_t b, size_t *out) { return !__builtin_add_overflow(a, b, out); }
 static inline bool wb_mul_ok(size_t a, size_t b, size_t *out) { return !__builtin_mul_overflow(a, b, out); }

@@ -8,13 +8,6 @@ static bool is_alpha(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <
 static bool is_digit(char c) { return c >= '0' && c <= '9'; }
 static bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
-static int hex(char c)
-{
-    if (is_digit(c)) return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Is this the name of something secret? The name may be written with %-escapes, which libpq decodes. */
 static bool is_secret_name(const char *p, size_t n)
 {
@@ -23,8 +16,8 @@ static bool is_secret_name(const char *p, size_t n)
     size_t len = 0;
     for (size_t i = 0; i < n && len < sizeof name - 1; i++) {
         char c = p[i];
-        if (c == '%' && i + 2 < n && hex(p[i + 1]) >= 0 && hex(p[i + 2]) >= 0) {
-            c = (char)(hex(p[i + 1]) * 16 + hex(p[i + 2]));
+        if (c == '%' && i + 2 < n && wb_hex_digit(p[i + 1]) >= 0 && wb_hex_digit(p[i + 2]) >= 0) {
+            c = (char)(wb_hex_digit(p[i + 1]) * 16 + wb_hex_digit(p[i + 2]));
             i += 2;
         }
         if (c != '_' && c != '-' && c) name[len++] = c;
@@ -188,8 +181,8 @@ const char *wb_percent_decode(wb_arena *a, const char *p, size_t n)
     for (size_t i = 0; i < n; i++) {
         char c = p[i];
         if (c == '%') {
-            if (i + 2 >= n || hex(p[i + 1]) < 0 || hex(p[i + 2]) < 0) return NULL;
-            c = (char)(hex(p[i + 1]) * 16 + hex(p[i + 2]));
+            if (i + 2 >= n || wb_hex_digit(p[i + 1]) < 0 || wb_hex_digit(p[i + 2]) < 0) return NULL;
+            c = (char)(wb_hex_digit(p[i + 1]) * 16 + wb_hex_digit(p[i + 2]));
             i += 2;
         }
         if (!c) return NULL;

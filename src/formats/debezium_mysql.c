@@ -259,12 +259,13 @@ static void bytes_of(const wb_column *c, wb_out *o, wb_value *v)
     v->flags = 0;
 }
 
-static int nibble(char c) { return c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10; }
-
 static bool hex_bytes(wb_str s, wb_out *o)
 {
+    size_t n = s.len / 2 - 1;
     if (s.len % 2 || s.len < 4) return false;
-    for (size_t i = 2; i < s.len; i += 2) wb_out_byte(o, (char)(nibble(s.ptr[i]) << 4 | nibble(s.ptr[i + 1])));
+    uint8_t *q = (uint8_t *)wb_out_room(o, n);
+    if (!q || !wb_unhex(q, s.ptr + 2, 2 * n)) return false;
+    o->len += n;
     return true;
 }
 

@@ -46,8 +46,6 @@ void dbz_put_binary(const dbz *d, wb_out *o, const void *p, size_t n)
     wb_out_byte(o, '"');
 }
 
-static int nibble(char c) { return c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10; }
-
 static wb_code put_bytes(dbz *d, const wb_value *v, wb_out *o, wb_error *err)
 {
     if (v->kind != WB_BYTES || !(v->flags & WB_V_TEXT)) {
@@ -61,8 +59,8 @@ static wb_code put_bytes(dbz *d, const wb_value *v, wb_out *o, wb_error *err)
     }
     wb_out_reset(&d->scratch);
     size_t n = v->len / 2 - 1;
-    char *q = wb_out_room(&d->scratch, n + 1);
-    for (size_t i = 0; q && i < n; i++) q[i] = (char)(nibble(v->as.ptr[2 + 2 * i]) << 4 | nibble(v->as.ptr[3 + 2 * i]));
+    uint8_t *q = (uint8_t *)wb_out_room(&d->scratch, n + 1);
+    if (q && !wb_unhex(q, v->as.ptr + 2, 2 * n)) return refuse(v, "bytes", err);
     dbz_put_binary(d, o, q, n);
     return WB_OK;
 }

@@ -257,25 +257,6 @@ void wb_json_hex(wb_out *o, const void *bytes, size_t n)
     }
 }
 
-static int nibble(char c)
-{
-    if (c >= '0' && c <= '9') return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* n hex digits (even) to n/2 bytes. */
-static bool unhex(uint8_t *q, const char *p, size_t n)
-{
-    int bad = 0;
-    for (size_t i = 0; i + 1 < n; i += 2) {
-        int a = nibble(p[i]), b = nibble(p[i + 1]);
-        bad |= a | b;
-        q[i / 2] = (uint8_t)(((unsigned)a << 4) | (unsigned)b);
-    }
-    return bad >= 0;
-}
-
 static bool hex_text(const wb_value *v)
 {
     return v->len >= 2 && v->len % 2 == 0 && v->as.ptr[0] == '\\' && v->as.ptr[1] == 'x';
@@ -290,7 +271,7 @@ static bool append_hex_text(wb_out *o, const wb_value *v, bool hex)
     uint8_t buf[768];
     while (left > 0) {
         size_t k = WB_MIN(left, sizeof buf * 2);
-        if (!unhex(buf, p, k)) return false;
+        if (!wb_unhex(buf, p, k)) return false;
         if (hex)
             wb_json_hex(o, buf, k / 2);
         else

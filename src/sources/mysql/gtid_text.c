@@ -96,13 +96,6 @@ static bool read_number(scan *s, uint64_t max, uint64_t *out)
     return s->p > start;
 }
 
-static int nibble(char c)
-{
-    if (c >= '0' && c <= '9') return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* 32 digits; dashes where they usually stand, or none. */
 static bool read_uuid(scan *s, uint8_t sid[MY_SID_LEN])
 {
@@ -111,7 +104,7 @@ static bool read_uuid(scan *s, uint8_t sid[MY_SID_LEN])
     for (int i = 0; i < MY_SID_LEN; i++) {
         if (dashes && (i == 4 || i == 6 || i == 8 || i == 10) && (s->p >= s->end || *s->p++ != '-')) return false;
         if (s->end - s->p < 2) return false;
-        int high = nibble(s->p[0]), low = nibble(s->p[1]);
+        int high = wb_hex_digit(s->p[0]), low = wb_hex_digit(s->p[1]);
         if (high < 0 || low < 0) return false;
         sid[i] = (uint8_t)(high << 4 | low);
         s->p += 2;

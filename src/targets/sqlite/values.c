@@ -159,15 +159,6 @@ static int bind_float(sq_target *s, sqlite3_stmt *st, int at, const wb_value *v,
     return sqlite3_bind_double(st, at, d);
 }
 
-/* The value of a hex digit, or 16. */
-static unsigned hex(char c)
-{
-    if (c >= '0' && c <= '9') return (unsigned)(c - '0');
-    if (c >= 'a' && c <= 'f') return (unsigned)(c - 'a') + 10;
-    if (c >= 'A' && c <= 'F') return (unsigned)(c - 'A') + 10;
-    return 16;
-}
-
 static int bind_bytes(sq_target *s, sqlite3_stmt *st, int at, const wb_value *v)
 {
     const char *p = v->as.ptr;
@@ -178,11 +169,7 @@ static int bind_bytes(sq_target *s, sqlite3_stmt *st, int at, const wb_value *v)
     n -= 1;
     raw = scratch(s, n + 1);
     if (!raw || s->scratch.failed) return SQLITE_NOMEM;
-    for (size_t i = 0; i < n; i++) {
-        unsigned hi = hex(p[2 + 2 * i]), lo = hex(p[3 + 2 * i]);
-        if ((hi | lo) > 15) return SQLITE_MISMATCH;
-        raw[i] = (uint8_t)(hi << 4 | lo);
-    }
+    if (!wb_unhex(raw, p + 2, 2 * n)) return SQLITE_MISMATCH;
     return sqlite3_bind_blob64(st, at, raw, n, SQLITE_STATIC);
 }
 
