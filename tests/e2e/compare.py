@@ -133,10 +133,12 @@ def changes(path, table=None):
 
 def fold(recs, table, key=("id",)):
     """What the events of one table add up to: {key: row}. Asserts that they fit together. A copy that was interrupted goes
-    on after the stream: until its last row, changes may come of rows that it has not brought yet, and rows again."""
-    state = {}
+    on after the stream: until its last row, changes may come of rows that it has not brought yet, and rows again. Where it
+    found nothing any more, since a TRUNCATE came first, changes of rows from before the log may stand before that."""
+    state, born = {}, set()
     recs = [r for r in recs if r["table_name"] == table]
     copied = max((i for i, r in enumerate(recs) if r["event_type"] == "READ"), default=-1)
+    emptied = max((i for i, r in enumerate(recs) if r["event_type"] == "TRUNCATE"), default=-1) if copied < 0 else -1
     for i, r in enumerate(recs):
         what, row, copying = r["event_type"], r["record"], i < copied
         if what == "TRUNCATE":
@@ -148,14 +150,16 @@ def fold(recs, table, key=("id",)):
         if what in ("READ", "INSERT"):
             assert k not in state or i <= copied, f"{what} of {table} {k}, which is there already"
             state[k] = dict(row)
+            born.add(k)
         elif what == "UPDATE":
             before = r.get("before") or {}
             old = tuple(before.get(c, row.get(c)) for c in key)
-            assert old in state or copying, f"UPDATE of {table} {old}, which is not there"
+            assert old in state or copying or (i < emptied and old not in born), f"UPDATE of {table} {old}, which is not there"
             kept = state.pop(old, {})
+            born.add(k)
             state[k] = {**kept, **row}
         else:
-            assert k in state or copying, f"DELETE of {table} {k}, which is not there"
+            assert k in state or copying or (i < emptied and k not in born), f"DELETE of {table} {k}, which is not there"
             state.pop(k, None)
     return state
 

@@ -18,6 +18,24 @@ def small(db, rows=5):
     db.sql("insert into t select g, 'v' || g from generate_series(1, %s) g", rows)
 
 
+def test_killed_before_the_first_checkpoint_of_a_target_that_came_late(wb, db):  # proves G-01
+    """The target was away when the run began: what it holds from the first moments was unknown to the state, and refused."""
+    small(db, rows=0)
+    holder = sqlite3.connect(wb.mirror, isolation_level=None)
+    holder.execute("begin exclusive")
+    wb.write([wb.sqlite_target()], source={"snapshot": "never"}, checkpoint_interval="1m").start()
+    wait_until(lambda: "BUSY" in wb.last_log(), 20, "the target to be away", alive=wb)
+    holder.execute("rollback")
+    holder.close()
+    wb.streaming()
+    db.sql("insert into t values (5, 'v5')")
+    wait_until(lambda: sqlite_count(wb.mirror, "t") == (1,), 40, "the row", alive=wb)
+    wb.kill9()
+    db.sql("insert into t values (6, 'v6')")
+    wb.until_now()
+    assert same_mirror(db, wb.mirror, "t")
+
+
 # ---------------------------------------------------------------- one that stands still
 
 def test_fifo_that_nobody_reads(wb, db):  # proves G-01 G-09 G-11
