@@ -231,7 +231,8 @@ def test_renamed_before_its_copy_was_whole(make_wb, my):
     for t in ("a", "b", "c", "d"):
         wide(my, t, 2500)
     wb = make_wb(my, build="fault")
-    wb.write([wb.sqlite_target()], source=source(my, snapshot_turn="5ms"), **FAST).run("--until", "now", env={"WB_FAULT": "copy.after_note@3:crash"}, code=137)
+    wb.write([wb.sqlite_target()], source=source(my, snapshot_workers=1, snapshot_turn="1ms"), **FAST)  # a turn for each table at least
+    wb.run("--until", "now", env={"WB_FAULT": "copy.after_note@3:crash"}, code=137)
     my.sql("rename table a to a2; update a2 set id = 5000 where id = 7; rename table b to tmp, c to b, tmp to c; drop table d; create table d (id int primary key)")
     wb.run("--until", "now", env={"WB_FAULT": "checkpoint.after_commit@1:crash"}, code=(0, 137))
     wb.until_now()
