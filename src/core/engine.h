@@ -120,6 +120,8 @@ void wb_lane_drop(wb_lane *l); /* its entries; the mutex is held, or nobody else
 bool wb_lane_news(wb_lane *l, wb_target_state *copy);
 /* All answered. */
 bool wb_lane_idle(wb_lane *l);
+/* It runs and has answered all, or has failed for good. One look: a lane that breaks drops its entries. */
+bool wb_lane_has_all(wb_lane *l);
 /* A reset begins: durable before the target sees it. Source thread. */
 wb_code wb_lane_begin_reset(wb_lane *l, wb_error *err) WB_MUST;
 wb_stand wb_lane_checkpoint(wb_lane *l, wb_kept *copy); /* through *copy */

@@ -183,6 +183,14 @@ bool wb_lane_idle(wb_lane *l)
     return idle;
 }
 
+bool wb_lane_has_all(wb_lane *l)
+{
+    pthread_mutex_lock(&l->mutex);
+    bool all = l->state == WB_LANE_FAILED || (l->state == WB_LANE_RUNNING && l->head == l->tail && !l->broken);
+    pthread_mutex_unlock(&l->mutex);
+    return all;
+}
+
 wb_stand wb_lane_checkpoint(wb_lane *l, wb_kept *copy)
 {
     pthread_mutex_lock(&l->mutex);

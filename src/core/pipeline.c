@@ -164,10 +164,8 @@ static ending targets_ending(wb_pipeline *p)
 /* Every target that has not failed has all that was read. */
 static bool all_idle(wb_pipeline *p)
 {
-    for (size_t i = 0; i < p->nlanes; i++) {
-        wb_lane *l = &p->lanes[i];
-        if (l->state != WB_LANE_FAILED && (l->state != WB_LANE_RUNNING || !wb_lane_idle(l))) return false;
-    }
+    for (size_t i = 0; i < p->nlanes; i++)
+        if (!wb_lane_has_all(&p->lanes[i])) return false;
     return true;
 }
 
