@@ -1,8 +1,6 @@
-/* mysql_log_test.c: what is compressed, what is large, and the log around transactions: files, positions, checksums,
- * events that nobody knows. */
+/* mysql_log_test.c: what is large, and the log around transactions: files, positions, checksums, events that nobody
+ * knows. */
 #include "mysql_help.h"
-
-#include <zstd.h>
 
 static void begin(fixture *f, uint64_t n)
 {
@@ -24,134 +22,7 @@ static void prepare(fixture *f, uint64_t n, unsigned id)
     assert_true(wb_str_is(f->last.xa, "X'7831',X'62',7"));
 }
 
-/* ---------------------------------------------------------------- compression */
-
-static void put_inner(wb_out *to, uint8_t type, const wb_out *body)
-{
-    put_le(to, 1700000000, 4);
-    wb_out_byte(to, (char)type);
-    put_le(to, 1, 4);
-    put_le(to, MY_HEADER_LEN + body->len, 4);
-    put_le(to, 0, 4); /* no position */
-    put_le(to, 0, 2);
-    wb_out_put(to, body->p, body->len);
-}
-
-/* What stands between GTID and commit, compressed; `cut`: bytes that are missing. */
-static wb_code feed_payload(fixture *f, bool compressed, size_t cut)
-{
-    wb_out inner = {0}, all = {0};
-    event_begin(f);
-    put_query(f, "shop", "", "BEGIN");
-    wb_out body = {.p = f->event.p + MY_HEADER_LEN, .len = f->event.len - MY_HEADER_LEN};
-    put_inner(&inner, MY_QUERY, &body);
-    event_begin(f);
-    put_map(f, 9, "t", "fe 03", "fe05", "01 01 00 02 01 3f 04 05 0162 026964 08 01 01");
-    body = (wb_out){.p = f->event.p + MY_HEADER_LEN, .len = f->event.len - MY_HEADER_LEN};
-    put_inner(&inner, MY_TABLE_MAP, &body);
-    event_begin(f);
-    put_hex(&f->event, "090000000000 0100 0200 02 ff 00 02 ff80 01000000");
-    body = (wb_out){.p = f->event.p + MY_HEADER_LEN, .len = f->event.len - MY_HEADER_LEN};
-    put_inner(&inner, MY_WRITE_ROWS, &body);
-    event_begin(f);
-    put_hex(&f->event, "2b00000000000000");
-    body = (wb_out){.p = f->event.p + MY_HEADER_LEN, .len = f->event.len - MY_HEADER_LEN};
-    put_inner(&inner, MY_XID, &body);
-    if (compressed) {
-        char *room = wb_out_room(&all, ZSTD_compressBound(inner.len));
-        all.len = ZSTD_compress(room, ZSTD_compressBound(inner.len), inner.p, inner.len, 3);
-    } else {
-        wb_out_put(&all, inner.p, inner.len);
-    }
-    event_begin(f);
-    put_hex(&f->event, compressed ? "02 01 00" : "02 03 fcff00");
-    put_hex(&f->event, "03 01 fa 00");
-    wb_out_put(&f->event, all.p, all.len - cut);
-    wb_out_fini(&inner);
-    wb_out_fini(&all);
-    return event_end(f, MY_TRANSACTION_PAYLOAD);
-}
-
-/* Inner events go the same way as outer ones: binary stays binary, places are those of the payload. */
-static void test_d42_compressed_transactions(void **state)
-{
-    (void)state;
-    for (int compressed = 0; compressed < 2; compressed++) {
-        fixture *f = fixture_started("8.0.36");
-        ok(feed_gtid(f, 1));
-        ok(feed_payload(f, compressed, 0));
-        assert_said(f, "begin " SID ":1\ninsert t #0 +bytes:ff80000000 int:1\ncommit 1\n");
-        assert_int_equal(f->last.end, f->pos);
-        ok(feed_gtid(f, 2));
-        assert_error(f, feed_payload(f, compressed, 9), WB_E_PROTOCOL, "what it holds ends too early");
-        fixture_free(f);
-    }
-}
-
-/* MariaDB: rows and queries. Bytes as the server writes them: 80 | length of the length, the length, zlib. */
-static wb_code feed_deflated(fixture *f, uint8_t type, const char *plain_hex, const char *hex)
-{
-    wb_out body = {0};
-    event_begin(f);
-    put_hex(&f->event, plain_hex);
-    put_hex(&body, hex);
-    wb_out_byte(&f->event, (char)0x82);
-    wb_out_byte(&f->event, (char)(body.len >> 8));
-    wb_out_byte(&f->event, (char)body.len);
-    uLongf n = compressBound(body.len);
-    char *room = wb_out_room(&f->event, n);
-    assert_int_equal(compress((Bytef *)room, &n, (const Bytef *)body.p, body.len), Z_OK);
-    f->event.len += n;
-    wb_out_fini(&body);
-    return event_end(f, type);
-}
-
-static void test_d60_mariadb_compressed_events(void **state)
-{
-    (void)state;
-    fixture *f = fixture_started("10.11.6-MariaDB");
-    f->no_pos = true; /* 11.4 and later do not say positions */
-    ok(feed_mariadb_gtid(f, 1, 4, ""));
-    ok(feed_small_map(f, 9, "t"));
-    ok(feed_deflated(f, MY_WRITE_ROWS_COMPRESSED_V1, "090000000000 0100 02 ff", "fc 01000000 0161 fc 02000000 0162"));
-    ok(feed_deflated(f, MY_UPDATE_ROWS_COMPRESSED_V1, "090000000000 0100 02 01 ff", "fe 01000000 fc 03000000 0163"));
-    ok(feed_deflated(f, MY_DELETE_ROWS_COMPRESSED_V1, "090000000000 0100 02 ff", "fc 02000000 0162"));
-    ok(feed_xid(f));
-    assert_said(f, "begin 0-1-1\ninsert t #0 +int:1 text:a\ninsert t #1 +int:2 text:b\nupdate(key) t #2 -int:1 absent "
-                   "+int:3 text:c\n"
-                   "delete t #3 -int:2 text:b\ncommit 4\n");
-    assert_true(f->last.end == f->pos);
-    ok(feed_mariadb_gtid(f, 2, 0x29, ""));
-    /* QUERY: head, schema, then "drop table t" */
-    ok(feed_deflated(f, MY_QUERY_COMPRESSED, "4d000000 00000000 04 0000 0000 73686f70 00",
-                     "64726f70 20 7461626c65 20 74"));
-    assert_said(f, "begin 0-1-2\nddl DROP TABLE shop.t\ncommit 0\n");
-    ok(feed_mariadb_gtid(f, 3, 4, ""));
-    ok(feed_small_map(f, 9, "t"));
-    event_begin(f);
-    put_hex(&f->event, "090000000000 0100 02 ff 81 05 789c00");
-    ok(event_end(f, MY_WRITE_ROWS_COMPRESSED_V1));
-    assert_error(f, feed_xid(f), WB_E_PROTOCOL, "its compressed part is damaged");
-    fixture_free(f);
-}
-
-/* A compressed column in a compressed event: the one does not overwrite the other. */
-static void test_compressed_columns_in_compressed_events(void **state)
-{
-    (void)state;
-    fixture *f = fixture_started("10.11.6-MariaDB");
-    ok(feed_mariadb_gtid(f, 1, 4, ""));
-    ok(feed_map(f, 9, "t", "8d 03", "d007", "01 01 00 02 01 2d 04 05 0163 026964"));
-    ok(feed_deflated(f, MY_WRITE_ROWS_COMPRESSED_V1, "090000000000 0100 02 ff",
-                     "fc 0800 8964 4b4ea63d0000 01000000 fc 0300 006162 02000000"));
-    ok(feed_xid(f));
-    assert_said(
-        f, "begin 0-1-1\n"
-           "insert t #0 "
-           "+text:cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc"
-           " int:1\ninsert t #1 +text:ab int:2\ncommit 2\n");
-    fixture_free(f);
-}
+/* ---------------------------------------------------------------- pieces */
 
 /* MariaDB 12.3: one rows event in pieces. */
 static void test_fragments(void **state)
@@ -248,6 +119,42 @@ static void test_large_rows(void **state)
         else
             ok(code);
     }
+    fixture_free(f);
+}
+
+static void put_large_row(fixture *f, size_t n)
+{
+    event_begin(f);
+    put_hex(&f->event, "090000000000 0100 0200 01 ff 00");
+    put_le(&f->event, n, 4);
+    for (size_t i = 0; i < n; i++) wb_out_byte(&f->event, (char)i);
+}
+
+/* Rows that are far too large, and those that nobody wants, are not even read back from the spool. */
+static void test_large_rows_that_are_not_read_back(void **state)
+{
+    (void)state;
+    my_options o = {.max_row = 300000, .hold = 1000};
+    fixture *f = fixture_new(&o, true);
+    f->part = 100000;
+    f->unwanted = "u";
+    ok(feed_format(f, "8.0.36", true));
+    begin(f, 1);
+    ok(feed_map(f, 9, "u", "fc", "04", "02 01 3f 04 02 0162"));
+    put_large_row(f, 2000000);
+    ok(event_end(f, MY_WRITE_ROWS));
+    ok(feed_small_map(f, 10, "t"));
+    ok(feed_row(f, 10, 1, 'a'));
+    ok(feed_xid(f));
+    assert_said(f, "begin " SID ":1\ninsert t #0 +int:1 text:a\ncommit 1\n");
+    assert_true(f->d->window_cap == MY_WINDOW);
+    begin(f, 2);
+    ok(feed_map(f, 9, "t", "fc", "04", "02 01 3f 04 02 0162"));
+    put_large_row(f, 2000000);
+    ok(event_end(f, MY_WRITE_ROWS));
+    assert_error(f, feed_xid(f), WB_E_LIMIT, "A row of table shop.t at binlog.000001:");
+    assert_non_null(strstr(f->err.message, "more than max_row allows (300000)"));
+    assert_true(f->d->window_cap == MY_WINDOW);
     fixture_free(f);
 }
 
@@ -452,12 +359,10 @@ static void test_d46_unknown_status_variables(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_d42_compressed_transactions),
-        cmocka_unit_test(test_d60_mariadb_compressed_events),
-        cmocka_unit_test(test_compressed_columns_in_compressed_events),
         cmocka_unit_test(test_fragments),
         cmocka_unit_test(test_large_transactions_go_through_the_spool),
         cmocka_unit_test(test_large_rows),
+        cmocka_unit_test(test_large_rows_that_are_not_read_back),
         cmocka_unit_test(test_checksums),
         cmocka_unit_test(test_positions_beyond_4_gib),
         cmocka_unit_test(test_rotate_heartbeat_previous),

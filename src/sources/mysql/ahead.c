@@ -3,6 +3,8 @@
  * own. */
 #include "my.h"
 
+#include <poll.h>
+
 #include "ahead.h"
 #include "types.h"
 
@@ -135,15 +137,25 @@ static wb_code look_through(scan *x, wb_error *err)
     return code;
 }
 
+static wb_code await(my_link *l, wb_error *err)
+{
+    enum { TICK_MS = 50 };
+    struct pollfd fd = {my_link_fd(l), POLLIN, 0};
+    (void)poll(&fd, 1, TICK_MS);
+    return my_dump_silent(l, 0, err);
+}
+
 static wb_code read_all(scan *x, my_link *l, wb_error *err)
 {
     for (;;) {
-        const uint8_t *p;
-        size_t n;
+        my_packet p;
         my_event ev = {.kind = MY_EV_NOTHING};
-        wb_code code = my_dump_read(l, &p, &n, err);
-        if (code == WB_AGAIN) return WB_OK;
-        if (code == WB_OK) code = my_decoder_feed(x->decoder, p, n, &ev, err);
+        wb_code code = my_dump_read(l, &p, err);
+        if (code == WB_END) return WB_OK;
+        if (code == WB_AGAIN)
+            code = await(l, err);
+        else if (code == WB_OK)
+            code = my_dump_feed(x->decoder, &p, &ev, err);
         if (code == WB_OK && ev.kind == MY_EV_GROUP) code = look_through(x, err);
         if (code == WB_OK && my_link_stopped(l)) code = my_fail_stopped(err);
         if (code != WB_OK || knows_enough(x)) return code;

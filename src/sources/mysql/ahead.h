@@ -12,9 +12,10 @@ typedef struct my_ahead {
     wb_arena arena;
     my_ahead_table *tables;
     size_t n, cap;
-    bool all;           /* a statement that is not understood touches everything */
-    bool met, met_fits; /* the table that was asked for has rows before it is touched; with the columns that it has now */
-    my_schema then;     /* those that it has there, if they are others; memory: the source's scratch */
+    bool all; /* a statement that is not understood touches everything */
+    bool met,
+        met_fits;   /* the table that was asked for has rows before it is touched; with the columns that it has now */
+    my_schema then; /* those that it has there, if they are others; memory: the source's scratch */
 } my_ahead;
 
 /* Free it in any case. now: a table as it is now; what comes after it is touched is not looked at then, and what comes

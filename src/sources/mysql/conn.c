@@ -3,15 +3,7 @@
  * `interrupt` shuts down the sockets of all connections, which ends whatever blocks on them. */
 #include "my.h"
 
-typedef unsigned char uchar; /* what the next headers lack by themselves */
-#define HAVE_TLS 1           /* as the library was built: its structs depend on it */
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wstrict-prototypes"
-#include <ma_pvio.h>
-#include <ma_tls.h>
-#pragma GCC diagnostic pop
 #include <errmsg.h>
-#include <openssl/ssl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -318,6 +310,7 @@ wb_code my_link_open(my_link *l, my_source *s, wb_host *h, bool streams, wb_erro
 
 void my_link_close(my_link *l)
 {
+    my_net_close(l);
     if (l->my) {
         pthread_mutex_lock(&links_mutex);
         int fd = l->place >= 0 ? l->s->links[l->place] - 1 : -1;
@@ -393,13 +386,4 @@ wb_code my_one(my_link *l, const char *why, const char *sql, char *out, size_t c
     if (row && row[0]) (void)snprintf(out, cap, "%s", row[0]);
     mysql_free_result(res);
     return WB_OK;
-}
-
-/* What the library, or TLS under it, has read ahead does not show in poll(). */
-bool my_link_buffered(const my_link *l)
-{
-    const MARIADB_PVIO *pvio = l->my->net.pvio;
-    if (!pvio) return true; /* broken: reading says so */
-    if (pvio->cache && pvio->cache + pvio->cache_size > pvio->cache_pos) return true;
-    return pvio->ctls && pvio->ctls->ssl && SSL_pending(pvio->ctls->ssl) > 0;
 }

@@ -76,6 +76,7 @@ void my_decoder_start(my_decoder *d, wb_str log, uint64_t offset, bool keep_xa)
     if (!keep_xa) my_prepared_clear(d);
     my_spool_trim(d);
     my_payload_close(d);
+    d->part.open = false;
     my_gtid_set_clear(d->set);
     set_log(d, log);
     d->offset = d->place = offset;

@@ -127,6 +127,10 @@ void my_decoder_forget_table(my_decoder *d, wb_str schema, wb_str table);
 
 /* One whole event. Not while a group is being delivered. A failure is for good until the next start. */
 wb_code my_decoder_feed(my_decoder *d, const void *p, size_t n, my_event *ev, wb_error *err) WB_MUST;
+/* The same for an event that is too large to lie in memory in one piece (my_type_in_parts of event.h): its next bytes,
+ * of which the first ones hold its header; it is the event's end that says what it was. `kept` does not concern them.
+ */
+wb_code my_decoder_part(my_decoder *d, const void *p, size_t n, bool last, my_event *ev, wb_error *err) WB_MUST;
 /* One step through the group that feed announced. Rows become changes of the batch's last transaction, which the source
  * made at MY_EV_BEGIN and makes again in every further batch; ordinals are set. `room`: what the batch was taken for
  * (0: an ordinary one). WB_AGAIN: nothing was appended; ev->need > 0: the next row wants a batch with that room, call

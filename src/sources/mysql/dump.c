@@ -1,11 +1,14 @@
 /* dump.c: the replication protocol: who we say to be, the session of a dump, its commands, one event after another. The
- * Connector gives connection and packets; its own reader of the log is not used. */
+ * Connector gives the connection; its own reader of the log is not used. */
 #include "my.h"
 
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <strings.h>
 #include <sys/random.h>
+
+#include "base/clock.h"
 
 enum { REGISTER = 0x15, DUMP = 0x12, DUMP_GTID = 0x1e, NON_BLOCK = 1, ANNOTATE_ROWS = 2, FIRST_OFFSET = 4 };
 
@@ -219,13 +222,16 @@ wb_code my_dump_start(my_source *s, my_link *l, wb_pos pos, bool once, wb_error 
     wb_code code = set_dump_session(s, l, &w, err);
     if (code == WB_OK && !once) code = register_us(s, l, err);
     if (code != WB_OK) return code;
-    if (!p.has_set) return dump_file(l, &w, p.log, p.offset, flags, err);
+    if (!p.has_set) {
+        code = dump_file(l, &w, p.log, p.offset, flags, err);
+        return code == WB_OK ? my_net_open(l, err) : code;
+    }
     my_gtid_set *set = my_gtid_set_new();
     code = set && my_pos_set(&p, set) ? WB_OK : my_nomem(err);
     if (code == WB_OK)
         code = p.flavor == MY_MARIADB ? dump_mariadb(l, &w, set, flags, err) : dump_mysql(l, &w, set, flags, err);
     my_gtid_set_free(set);
-    return code;
+    return code == WB_OK ? my_net_open(l, err) : code;
 }
 
 /* ---------------------------------------------------------------- events */
@@ -263,10 +269,13 @@ static wb_code fail_dump(my_link *l, unsigned number, const char *text, wb_error
     return wb_fail(err, WB_E_SERVER, WB_NEVER, "%s refused to go on sending its log: %.300s.", my_brand(l), text);
 }
 
-wb_code my_dump_read(my_link *l, const uint8_t **p, size_t *n, wb_error *err)
+/* Through the Connector: whole events only, and once one has begun it waits for its end. */
+static wb_code read_library(my_link *l, my_packet *out, wb_error *err)
 {
-    *n = 0;
+    struct pollfd fd = {my_link_fd(l), POLLIN, 0};
+    if (!my_link_buffered(l) && poll(&fd, 1, 0) <= 0) return WB_AGAIN;
     unsigned long len = mysql_net_read_packet(l->my);
+    l->heard_us = wb_mono_us();
     if (len >= UINT32_MAX || len == 0) { /* the library's packet_error is that of 32 bits */
         unsigned number = mysql_errno(l->my);
         bool told = number && (number < 2000 || number >= 3000);
@@ -278,11 +287,33 @@ wb_code my_dump_read(my_link *l, const uint8_t **p, size_t *n, wb_error *err)
                    : wb_fail(err, WB_E_NET, WB_RECONNECT, "The connection broke while the log was read.");
     }
     const uint8_t *q = l->my->net.read_pos;
-    if (q[0] == 0xFE && len < 9) return WB_AGAIN;
+    if (q[0] == 0xFE && len < 9) return WB_END;
     if (q[0] != 0 || len < 2)
         return wb_fail(err, WB_E_PROTOCOL, WB_RECONNECT,
                        "The server sent a packet that is no event (it begins with %u).", q[0]);
-    *p = q + 1;
-    *n = len - 1;
+    *out = (my_packet){.kind = MY_PK_EVENT, .p = q + 1, .n = len - 1};
     return WB_OK;
+}
+
+wb_code my_dump_read(my_link *l, my_packet *out, wb_error *err)
+{
+    if (!l->net) return read_library(l, out, err);
+    wb_code code = my_net_read(l, out, err);
+    if (WB_UNLIKELY(code == WB_OK && out->kind == MY_PK_ERROR)) return fail_dump(l, out->number, out->text, err);
+    return WB_LIKELY(code != WB_OK || out->kind != MY_PK_END) ? code : WB_END;
+}
+
+wb_code my_dump_feed(my_decoder *d, const my_packet *p, my_event *ev, wb_error *err)
+{
+    if (WB_UNLIKELY(p->kind == MY_PK_PART)) return my_decoder_part(d, p->p, p->n, p->last, ev, err);
+    return my_decoder_feed(d, p->p, p->n, ev, err);
+}
+
+wb_code my_dump_silent(my_link *l, int64_t since_us, wb_error *err)
+{
+    int64_t silent = wb_mono_us() - WB_MAX(since_us, l->heard_us);
+    if (silent < l->s->heartbeat_ms * 3000 + 5000000) return WB_OK;
+    l->broken = true;
+    return wb_fail(err, WB_E_NET, WB_RECONNECT, "The server was silent for %lld seconds, without a heartbeat.",
+                   (long long)(silent / 1000000));
 }

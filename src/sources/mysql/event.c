@@ -42,6 +42,11 @@ wb_code my_magic_check(const void *p, size_t n, wb_error *err)
     return WB_E_PROTOCOL;
 }
 
+bool my_type_in_parts(uint8_t type)
+{
+    return my_is_rows(type) || type == MY_TRANSACTION_PAYLOAD || type == MY_PARTIAL_ROW_DATA;
+}
+
 const char *my_event_name(uint8_t type, my_flavor flavor)
 {
     static const char *const names[] = {NULL,

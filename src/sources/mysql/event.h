@@ -64,6 +64,14 @@ typedef enum my_type {
     MY_PARTIAL_ROW_DATA = 172
 } my_type;
 
+static inline bool my_is_rows(uint8_t t)
+{
+    return (t >= MY_WRITE_ROWS_V0 && t <= MY_DELETE_ROWS_V1) || (t >= MY_WRITE_ROWS && t <= MY_DELETE_ROWS) ||
+           t == MY_PARTIAL_UPDATE_ROWS || (t >= MY_WRITE_ROWS_COMPRESSED_V1 && t <= MY_DELETE_ROWS_COMPRESSED);
+}
+/* May an event of this type be taken in parts (my_decoder_part)? Those that hold what was changed may. */
+bool my_type_in_parts(uint8_t type);
+
 enum { MY_FLAG_THREAD_SPECIFIC = 0x04, MY_FLAG_ARTIFICIAL = 0x20, MY_FLAG_IGNORABLE = 0x80 };
 
 typedef struct my_format {

@@ -2,7 +2,6 @@
  * it counts, is here; rows are only put aside. Called for every event of a log. */
 #include <stdarg.h>
 #include <stdio.h>
-#include <zlib.h>
 
 #include "inside.h"
 
@@ -28,29 +27,6 @@ static void notice(const my_decoder *d, const char *fmt, ...)
 
 /* ---------------------------------------------------------------- checksums */
 
-static bool checksum_fits(const my_decoder *d, const step *s)
-{
-    enum { PIECE = 4 * 1024 * 1024 };
-    if (s->n < MY_HEADER_LEN + 4) return false;
-    uLong sum = 0;
-    for (size_t at = 0, k; at < s->n - 4; at += k) {
-        k = WB_MIN(s->n - 4 - at, (size_t)PIECE);
-        sum = crc32_z(sum, s->event + at, k);
-        if (k == PIECE && d->hooks.passed) d->hooks.passed(d->hooks.arg, s->event + at + k);
-    }
-    return (uint32_t)sum == my_get_u32(s->event + s->n - 4);
-}
-
-/* The "in use" flag of a file's first event is changed after its checksum was made. */
-static bool format_checksum_fits(const step *s)
-{
-    uint8_t head[MY_HEADER_LEN];
-    memcpy(head, s->event, sizeof head);
-    head[17] &= 0xfe;
-    uLong sum = crc32_z(crc32_z(0, head, sizeof head), s->body, s->n - sizeof head - 4);
-    return (uint32_t)sum == my_get_u32(s->event + s->n - 4);
-}
-
 /* What a server makes up for us may or may not carry one, whatever the file says: only the bytes tell. */
 static wb_code take_checksum(my_decoder *d, step *s, wb_error *err)
 {
@@ -59,17 +35,13 @@ static wb_code take_checksum(my_decoder *d, step *s, wb_error *err)
     bool made_up = s->h.flags & MY_FLAG_ARTIFICIAL || t == MY_HEARTBEAT || t == MY_HEARTBEAT_V2 ||
                    (t == MY_ROTATE && (s->h.timestamp == 0 || s->h.log_pos == 0)) || !d->have_format;
     if (made_up) {
-        if (checksum_fits(d, s)) s->nbody -= 4;
+        if (my_checksum_fits(d, s->event, s->n)) s->nbody -= 4;
         return WB_OK;
     }
     if (!d->format.checksums) return WB_OK;
-    if (s->nbody < 4 || (!d->o.no_verify && !checksum_fits(d, s))) {
+    if (s->nbody < 4 || (!d->o.no_verify && !my_checksum_fits(d, s->event, s->n))) {
         d->place = s->end;
-        wb_code code = my_bad_event(d, t, err, "its checksum is wrong");
-        wb_hint(err, "The log file is damaged on the server's disk or on its way here: mysqlbinlog "
-                     "--verify-binlog-checksum reads it "
-                     "independently.");
-        return code;
+        return my_bad_checksum(d, t, err);
     }
     s->nbody -= 4;
     return WB_OK;
@@ -307,7 +279,7 @@ static wb_code on_format(my_decoder *d, step *s, wb_error *err)
     d->place = s->end;
     const char *why = my_format_read(s->body, s->nbody, &f);
     if (why) return my_bad_event(d, s->h.type, err, "%s", why);
-    if (f.checksums && !d->o.no_verify && !format_checksum_fits(s))
+    if (f.checksums && !d->o.no_verify && !my_format_checksum_fits(s->event, s->n))
         return my_bad_event(d, s->h.type, err, "its checksum is wrong");
     size_t n = WB_MIN(f.server.len, sizeof d->server - 1);
     memcpy(d->server, f.server.ptr, n);
@@ -502,40 +474,113 @@ static bool in_file(const step *s)
     return !((t == MY_FORMAT_DESCRIPTION || t == MY_ROTATE) && s->h.log_pos == 0);
 }
 
-wb_code my_decoder_feed(my_decoder *d, const void *p, size_t n, my_event *ev, wb_error *err)
+/* Its header: may it come now, and where does it lie? */
+static wb_code enter(my_decoder *d, const void *p, size_t n, step *s, wb_error *err)
 {
-    step s = {.event = p, .n = n, .ev = ev};
-    memset(ev, 0, sizeof *ev);
+    memset(s->ev, 0, sizeof *s->ev);
     if (d->failed) return wb_fail(err, WB_E_INTERNAL, WB_NEVER, "The binlog decoder was used after it had failed.");
     if (d->state == MY_DELIVER)
         return wb_fail(err, WB_E_INTERNAL, WB_NEVER, "A binlog event came before the transaction was delivered.");
     d->failed = true;
     d->place = d->offset;
-    wb_code code = my_header_read(p, n, &s.h, err);
+    wb_code code = my_header_read(p, n, &s->h, err);
     if (code != WB_OK) return code;
-    d->type = s.h.type;
+    d->type = s->h.type;
+    bool in = in_file(s);
+    s->end = in ? my_lift(d->offset, s->h.log_pos, s->h.length) : d->offset;
+    s->start = in ? s->end - s->h.length : s->end;
+    s->ev->type = s->h.type;
+    s->ev->timestamp = s->h.timestamp;
+    s->ev->server_id = s->h.server_id;
+    return WB_OK;
+}
+
+static wb_code leave(my_decoder *d, const step *s)
+{
+    s->ev->log = wb_str_of(d->log);
+    if (s->ev->kind != MY_EV_GROUP && s->ev->kind != MY_EV_PREPARED) {
+        s->ev->start = s->start;
+        s->ev->end = s->end;
+    }
+    d->failed = false;
+    return WB_OK;
+}
+
+wb_code my_decoder_feed(my_decoder *d, const void *p, size_t n, my_event *ev, wb_error *err)
+{
+    step s = {.event = p, .n = n, .ev = ev};
+    wb_code code = enter(d, p, n, &s, err);
+    if (code != WB_OK) return code;
+    if (d->part.open) return my_bad_event(d, s.h.type, err, "it comes before the end of another one");
     if (s.h.length != n)
         return my_bad_event(d, s.h.type, err, "it says that it has %u bytes, and it has %zu", s.h.length, n);
     s.body = s.event + MY_HEADER_LEN;
     s.nbody = n - MY_HEADER_LEN;
-    bool in = in_file(&s);
-    s.end = in ? my_lift(d->offset, s.h.log_pos, s.h.length) : d->offset;
-    s.start = in ? s.end - s.h.length : s.end;
     if ((code = take_checksum(d, &s, err)) != WB_OK) return code;
     if (!d->have_format && s.h.type != MY_FORMAT_DESCRIPTION && s.h.type != MY_ROTATE && s.h.type != MY_HEARTBEAT &&
         s.h.type != MY_HEARTBEAT_V2)
         return my_bad_event(d, s.h.type, err, "no FORMAT_DESCRIPTION event came before it");
-    if (in) d->offset = s.end;
-    ev->type = s.h.type;
-    ev->timestamp = s.h.timestamp;
-    ev->server_id = s.h.server_id;
+    if (in_file(&s)) d->offset = s.end;
     code = dispatch(d, &s, err);
+    return code == WB_OK ? leave(d, &s) : code;
+}
+
+/* ---------------------------------------------------------------- one event in parts */
+
+/* What is held as it comes is known to be damaged, or to be the end of a transaction, only when all of it was there. */
+static wb_code begin_part(my_decoder *d, const void *p, size_t n, step *s, wb_error *err)
+{
+    wb_code code = enter(d, p, n, s, err);
     if (code != WB_OK) return code;
-    ev->log = wb_str_of(d->log);
-    if (ev->kind != MY_EV_GROUP && ev->kind != MY_EV_PREPARED) {
-        ev->start = s.start;
-        ev->end = s.end;
+    bool payload = s->h.type == MY_TRANSACTION_PAYLOAD;
+    bool skip = !payload && d->state == MY_IDLE && d->o.partial_start && !d->started;
+    if (!my_type_in_parts(s->h.type)) return my_bad_event(d, s->h.type, err, "it is too large for its type");
+    if (!d->have_format) return my_bad_event(d, s->h.type, err, "no FORMAT_DESCRIPTION event came before it");
+    if (s->h.length < MY_HEADER_LEN + 4) return my_bad_event(d, s->h.type, err, "it ends too early");
+    if (!payload && !skip && d->state != MY_INSIDE) return misplaced(d, s, err);
+    if (payload && d->state == MY_IDLE) open_group(d, s);
+    if (payload) d->started = true;
+    d->place = s->end;
+    d->part = (my_part){.open = true, .skip = skip, .h = s->h, .start = s->start, .end = s->end};
+    return WB_OK;
+}
+
+static wb_code end_part(my_decoder *d, step *s, wb_error *err)
+{
+    my_part *t = &d->part;
+    t->open = false;
+    if (t->got != t->h.length)
+        return my_bad_event(d, t->h.type, err, "it says that it has %u bytes, and it has %llu", t->h.length,
+                            (unsigned long long)t->got);
+    if (d->format.checksums && !d->o.no_verify && t->sum != t->tail) return my_bad_checksum(d, t->h.type, err);
+    if (in_file(s)) d->offset = s->end;
+    if (t->h.type != MY_TRANSACTION_PAYLOAD) return WB_OK;
+    return complete(d, s, NULL, err);
+}
+
+wb_code my_decoder_part(my_decoder *d, const void *p, size_t n, bool last, my_event *ev, wb_error *err)
+{
+    step s = {.event = p, .n = n, .ev = ev};
+    my_part *t = &d->part;
+    wb_code code = WB_OK;
+    if (!t->open) {
+        code = begin_part(d, p, n, &s, err);
+    } else {
+        memset(ev, 0, sizeof *ev);
+        s.h = t->h;
+        s.start = t->start;
+        s.end = t->end;
     }
+    d->failed = true;
+    if (code != WB_OK) return code;
+    if (n > t->h.length - t->got)
+        return my_bad_event(d, t->h.type, err, "it says that it has %u bytes, and it has more", t->h.length);
+    my_part_sum(t, p, n);
+    t->got += n;
+    if (!t->skip && n) code = hold(d, &s, err);
+    if (code == WB_OK && last) code = end_part(d, &s, err);
+    if (code != WB_OK) return code;
+    if (last) return leave(d, &s);
     d->failed = false;
     return WB_OK;
 }

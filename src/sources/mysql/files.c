@@ -9,6 +9,9 @@
 #include <zlib.h>
 
 #include "base/clock.h"
+#include "event.h"
+
+enum { PART = 512 * 1024 };
 
 #define AT(field) offsetof(my_files, field)
 static const wb_choice zero_dates[] = {
@@ -110,8 +113,8 @@ static wb_code feed_format(my_files *s, const uint8_t *p, size_t n, wb_error *er
     return code;
 }
 
-/* WB_END: the file ends within the event. */
-static wb_code next_event(my_files *s, int ms, const uint8_t **p, my_header *h, wb_error *err)
+/* WB_END: the file ends within it. */
+static wb_code next_header(my_files *s, int ms, const uint8_t **p, my_header *h, wb_error *err)
 {
     size_t have;
     wb_code code = my_input_peek(&s->in, MY_HEADER_LEN, ms, p, &have, err);
@@ -121,9 +124,16 @@ static wb_code next_event(my_files *s, int ms, const uint8_t **p, my_header *h, 
     if (code != WB_OK) {
         wb_hint(err, "%s at byte %" PRIu64 ": no event begins there. A start must be where an event begins.",
                 s->in.name, s->in.offset);
-        return code;
     }
-    code = my_input_peek(&s->in, h->length, ms, p, &have, err);
+    return code;
+}
+
+/* WB_END: the file ends within the event. */
+static wb_code next_event(my_files *s, int ms, const uint8_t **p, my_header *h, wb_error *err)
+{
+    size_t have;
+    wb_code code = next_header(s, ms, p, h, err);
+    if (code == WB_OK) code = my_input_peek(&s->in, h->length, ms, p, &have, err);
     if (code != WB_OK) return code;
     return have < h->length ? WB_END : WB_OK;
 }
@@ -236,15 +246,39 @@ static bool stops_here(const my_files *s)
     return here && s->in.offset >= b->offset;
 }
 
+/* A large event of what is not mapped, piece by piece. */
+static wb_code read_part(my_files *s, int ms, wb_error *err)
+{
+    const uint8_t *p;
+    size_t have, n = (size_t)WB_MIN(s->part_left, (uint64_t)PART);
+    my_event ev = {.kind = MY_EV_NOTHING};
+    wb_code code = my_input_peek(&s->in, n, ms, &p, &have, err);
+    if (code != WB_OK) return code;
+    if (have < n) return end_of_file(s, have, err);
+    code = my_decoder_part(s->decoder, p, n, n == s->part_left, &ev, err);
+    if (code != WB_OK) return code;
+    my_input_skip(&s->in, n);
+    s->part_left -= n;
+    s->in_group = ev.kind == MY_EV_GROUP;
+    s->need = 0;
+    return WB_OK;
+}
+
 static wb_code read_event(my_files *s, int ms, wb_error *err)
 {
     const uint8_t *p;
     my_header h;
+    if (s->part_left) return read_part(s, ms, err);
     if (stops_here(s)) {
         s->ended = true;
         return WB_OK;
     }
-    wb_code code = next_event(s, ms, &p, &h, err);
+    wb_code code = next_header(s, ms, &p, &h, err);
+    if (code == WB_OK && !s->in.map && h.length > PART && my_type_in_parts(h.type)) {
+        s->part_left = h.length;
+        return WB_OK;
+    }
+    if (code == WB_OK) code = next_event(s, ms, &p, &h, err);
     if (code == WB_END) {
         size_t have = 0;
         code = my_input_peek(&s->in, MY_HEADER_LEN, ms, &p, &have, err);

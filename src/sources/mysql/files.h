@@ -106,6 +106,7 @@ typedef struct my_files {
     uint64_t txn_start, ordinal;
     wb_batch *batch;
     size_t room, need;
+    uint64_t part_left; /* of a large event that is read in parts */
     uint32_t puts;
 } my_files;
 

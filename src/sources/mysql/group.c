@@ -4,8 +4,6 @@
 
 #include <strings.h>
 
-enum { WINDOW = 256 * 1024 };
-
 uint64_t my_held_size(const my_held *h) { return h->spool_len + h->len; }
 
 void my_held_clear(my_decoder *d, my_held *h)
@@ -98,7 +96,7 @@ wb_code my_held_read(my_decoder *d, const my_held *h, uint64_t at, size_t n, con
         *out = d->window + (at - d->window_at);
         return WB_OK;
     }
-    size_t want = (size_t)WB_MIN((uint64_t)WB_MAX(n, (size_t)WINDOW), h->spool_len - at);
+    size_t want = (size_t)WB_MIN((uint64_t)WB_MAX(n, (size_t)MY_WINDOW), h->spool_len - at);
     if (want > d->window_cap) {
         uint8_t *more = realloc(d->window, want);
         if (!more) return my_no_memory(d, err);

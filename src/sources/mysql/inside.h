@@ -136,12 +136,22 @@ typedef struct my_cursor {
     const wb_event *event; /* in the present batch; NULL: not there yet */
 } my_cursor;
 
+/* An event that comes in parts. */
+typedef struct my_part {
+    bool open;
+    bool skip; /* nothing of it is held */
+    my_header h;
+    uint64_t start, end, got;
+    uint32_t sum, tail; /* of what came; what its last 4 bytes say */
+} my_part;
+
 /* A zstd stream of events. */
 typedef struct my_payload {
     bool open;
-    bool plain; /* not compressed */
-    wb_rd in;
-    uint8_t *buf; /* decompressed and not yet read: from at to len */
+    bool plain;                 /* not compressed */
+    wb_rd in;                   /* the next piece of what is held, */
+    uint64_t at_held, end_held; /* and where the rest lies */
+    uint8_t *buf;               /* decompressed and not yet read: from at to len */
     size_t at, len, cap;
     void *zstd; /* ZSTD_DStream */
     bool ended;
@@ -188,6 +198,7 @@ struct my_decoder {
     uint64_t rows, ordinal;
     my_cursor rows_at;
     my_payload payload;
+    my_part part;
     uint8_t *window; /* of the spool */
     size_t window_cap;
     uint64_t window_at, window_len;
@@ -216,6 +227,7 @@ struct my_decoder {
 
 /* ---------------------------------------------------------------- group.c: held bytes */
 
+enum { MY_WINDOW = 256 * 1024 }; /* what is read back from the spool at once, if not one event is larger */
 void my_held_clear(my_decoder *d, my_held *h);
 wb_code my_held_add(my_decoder *d, my_held *h, const uint8_t *p, size_t n, wb_error *err) WB_MUST;
 /* All of it is there: what goes to the spool goes there. away: it will wait long, so all that is not small goes. */
@@ -228,6 +240,8 @@ bool my_held_savepoint(my_held *h, wb_str name) WB_MUST; /* false: no memory */
 int my_held_rollback_to(my_held *h, wb_str name);        /* 1: done, 0: no such savepoint, -1: no memory */
 void my_held_release(my_held *h, wb_str name);
 bool my_held_discarded(const my_held *h, uint64_t at);
+/* What the present transaction is delivered from. */
+static inline const my_held *my_held_content(const my_decoder *d) { return d->source ? &d->source->held : &d->held; }
 my_prepared *my_prepared_find(my_decoder *d, const char *xa);
 my_prepared *my_prepared_add(my_decoder *d); /* takes the present group and what it holds; NULL: no memory */
 void my_prepared_drop(my_decoder *d, my_prepared *p);
@@ -250,6 +264,8 @@ void my_forget_plans(my_decoder *d, wb_str schema, wb_str name); /* empty: all *
 
 /* The body of a rows event: opens the cursor. */
 wb_code my_rows_open(my_decoder *d, uint8_t type, const uint8_t *p, size_t n, wb_error *err) WB_MUST;
+/* One that is too large for the window, held at `at`: is it worth to be read? pass: nobody wants it. */
+wb_code my_rows_fit(my_decoder *d, const my_header *h, uint64_t at, bool *pass, wb_error *err) WB_MUST;
 /* Rows of the cursor until its end or until the batch is full. WB_AGAIN: d->need. */
 wb_code my_rows_read(my_decoder *d, wb_batch *b, wb_error *err) WB_MUST;
 /* One value at *p, which moves past it. An error says column and place. */
@@ -269,9 +285,17 @@ static inline void my_sink_done(my_sink *s, const char *q, char *end)
 }
 wb_code my_no_memory(const my_decoder *d, wb_error *err);
 
+/* ---------------------------------------------------------------- checksum.c */
+
+bool my_checksum_fits(const my_decoder *d, const uint8_t *event, size_t n);
+bool my_format_checksum_fits(const uint8_t *event, size_t n);
+wb_code my_bad_checksum(my_decoder *d, uint8_t type, wb_error *err);
+void my_part_sum(my_part *t, const uint8_t *p, size_t n); /* before they count as `got` */
+
 /* ---------------------------------------------------------------- payload.c */
 
-wb_code my_payload_open(my_decoder *d, const uint8_t *p, size_t n, wb_error *err) WB_MUST;
+/* Its body is what is held at `at`, n bytes. It is read piece by piece. */
+wb_code my_payload_open(my_decoder *d, uint64_t at, uint64_t n, wb_error *err) WB_MUST;
 /* The next event inside, whole; *out NULL: there is no more. Until the next call. */
 wb_code my_payload_next(my_decoder *d, const uint8_t **out, my_header *h, wb_error *err) WB_MUST;
 void my_payload_close(my_decoder *d);
@@ -290,9 +314,4 @@ wb_code my_read_query(my_decoder *d, const my_header *h, const uint8_t *body, si
                       wb_error *err) WB_MUST;
 uint64_t my_lift(uint64_t before, uint32_t log_pos, uint32_t length); /* file offset from the 32 bits of an event */
 wb_code my_replay(my_decoder *d, wb_batch *b, my_event *ev, wb_error *err) WB_MUST;
-static inline bool my_is_rows(uint8_t t)
-{
-    return (t >= MY_WRITE_ROWS_V0 && t <= MY_DELETE_ROWS_V1) || (t >= MY_WRITE_ROWS && t <= MY_DELETE_ROWS) ||
-           t == MY_PARTIAL_UPDATE_ROWS || (t >= MY_WRITE_ROWS_COMPRESSED_V1 && t <= MY_DELETE_ROWS_COMPRESSED);
-}
 #endif

@@ -13,6 +13,7 @@
 #include "base/patterns.h"
 #include "decoder.h"
 #include "history.h"
+#include "packet.h"
 #include "position.h"
 #include "sources/sql/fact.h"
 #include "sources/sql/lull.h"
@@ -45,6 +46,8 @@ typedef struct my_link {
     int version; /* 101118, 90700 */
     int place;   /* in s->links; -1 none */
     bool streams, broken;
+    struct my_net *net; /* of a dump: who reads its packets; NULL: the library */
+    int64_t heard_us;   /* and when the last bytes came */
 } my_link;
 
 /* streams: for a dump: large packets, and a read timeout that heartbeats keep away. */
@@ -67,9 +70,15 @@ wb_code my_one(my_link *l, const char *why, const char *sql, char *out, size_t c
 /* Fill err from the connection's last error. */
 wb_code my_fail(my_link *l, const char *why, wb_error *err);
 const char *my_brand(const my_link *l); /* "MySQL", "MariaDB" */
-/* The packet reader: is something there without waiting; wait for it; one packet (NULL: err). */
-bool my_link_buffered(const my_link *l);
 int my_link_fd(const my_link *l);
+
+/* ---------------------------------------------------------------- net.c: the bytes of a dump */
+
+bool my_link_buffered(const my_link *l); /* something was read ahead that poll() does not show */
+/* The dump was asked for: from here on its packets are read by us, as far as that can be. */
+wb_code my_net_open(my_link *l, wb_error *err) WB_MUST;
+void my_net_close(my_link *l);
+wb_code my_net_read(my_link *l, my_packet *out, wb_error *err) WB_MUST; /* WB_AGAIN: nothing is there */
 
 /* classify.c: the server's number of an error to what it is, what to do next, and a hint (may be NULL) */
 typedef struct my_class {
@@ -197,8 +206,11 @@ void my_missing_clear(my_schema *now);
 wb_code my_identity(my_source *s, wb_error *err) WB_MUST; /* server_id and uuid of ours, checked for clashes */
 /* Ask for the log after `pos`, on l. once: up to its present end only. */
 wb_code my_dump_start(my_source *s, my_link *l, wb_pos pos, bool once, wb_error *err) WB_MUST;
-/* One event: WB_AGAIN with *n 0: the end (once). */
-wb_code my_dump_read(my_link *l, const uint8_t **p, size_t *n, wb_error *err) WB_MUST;
+/* One event, or the next part of one; until the next call. WB_AGAIN: nothing is there; WB_END: the end (once). */
+wb_code my_dump_read(my_link *l, my_packet *out, wb_error *err) WB_MUST;
+wb_code my_dump_feed(my_decoder *d, const my_packet *p, my_event *ev, wb_error *err) WB_MUST;
+/* Nothing came since then, nor from the server before: an error when that is too long. */
+wb_code my_dump_silent(my_link *l, int64_t since_us, wb_error *err) WB_MUST;
 
 /* ---------------------------------------------------------------- the source */
 

@@ -8,12 +8,33 @@
 
 /* ---------------------------------------------------------------- TRANSACTION_PAYLOAD */
 
-wb_code my_payload_open(my_decoder *d, const uint8_t *bytes, size_t n, wb_error *err)
+/* The next piece of it: what is in memory is not copied, what is in the spool comes through the window. */
+static wb_code next_piece(my_decoder *d, wb_error *err)
+{
+    my_payload *y = &d->payload;
+    const uint8_t *p;
+    size_t n = (size_t)WB_MIN(y->end_held - y->at_held, (uint64_t)MY_WINDOW);
+    if (n == 0 || wb_rd_left(&y->in) > 0) return WB_OK;
+    wb_code code = my_held_read(d, my_held_content(d), y->at_held, n, &p, err);
+    if (code != WB_OK) return code;
+    y->in = wb_rd_of(p, n);
+    y->at_held += n;
+    return WB_OK;
+}
+
+static bool over(const my_payload *y) { return wb_rd_left(&y->in) == 0 && y->at_held == y->end_held; }
+
+wb_code my_payload_open(my_decoder *d, uint64_t at, uint64_t n, wb_error *err)
 {
     enum { END, PAYLOAD_SIZE, COMPRESSION, UNCOMPRESSED_SIZE };
     enum { ZSTD = 0, NONE = 255 };
     my_payload *y = &d->payload;
-    wb_rd r = wb_rd_of(bytes, n);
+    y->in = wb_rd_of(NULL, 0);
+    y->at_held = at;
+    y->end_held = at + n;
+    wb_code code = next_piece(d, err);
+    if (code != WB_OK) return code;
+    wb_rd r = y->in; /* its head is small */
     uint64_t compression = NONE;
     while (wb_rd_left(&r) > 0) {
         uint64_t field = my_rd_lenenc(&r);
@@ -73,11 +94,13 @@ static wb_code fill(my_decoder *d, size_t want, wb_error *err)
     if (y->len - y->at >= want) return WB_OK;
     if (!make_room(y, want)) return my_no_memory(d, err);
     while (y->len < want && !y->ended) {
+        wb_code code = next_piece(d, err);
+        if (code != WB_OK) return code;
         if (y->plain) {
             size_t k = WB_MIN(wb_rd_left(&y->in), y->cap - y->len);
             if (k) memcpy(y->buf + y->len, wb_rd_bytes(&y->in, k), k);
             y->len += k;
-            y->ended = wb_rd_left(&y->in) == 0;
+            y->ended = over(y);
             continue;
         }
         ZSTD_inBuffer in = {y->in.p, wb_rd_left(&y->in), 0};
@@ -89,7 +112,7 @@ static wb_code fill(my_decoder *d, size_t want, wb_error *err)
         if (ZSTD_isError(left))
             return my_bad_event(d, MY_TRANSACTION_PAYLOAD, err, "it cannot be decompressed: %s",
                                 ZSTD_getErrorName(left));
-        if (left == 0 && wb_rd_left(&y->in) == 0) y->ended = true;
+        if (left == 0 && over(y)) y->ended = true;
         if (!moved && !y->ended) return my_bad_event(d, MY_TRANSACTION_PAYLOAD, err, "what it holds ends too early");
     }
     return WB_OK;

@@ -5,8 +5,6 @@
 #include <stdio.h>
 #include <strings.h>
 
-static const my_held *content(const my_decoder *d) { return d->source ? &d->source->held : &d->held; }
-
 /* ---------------------------------------------------------------- what ends up in the log without rows */
 
 static bool is_system(wb_str schema)
@@ -98,8 +96,8 @@ static wb_code was_discarded(my_decoder *d, uint64_t at, bool *out, wb_error *er
 {
     const my_plan *plan = d->rows_at.plan;
     *out = false;
-    if (WB_LIKELY(!d->group.rolled_back && content(d)->nranges == 0)) return WB_OK;
-    if (!d->group.rolled_back && !my_held_discarded(content(d), at)) return WB_OK;
+    if (WB_LIKELY(!d->group.rolled_back && my_held_content(d)->nranges == 0)) return WB_OK;
+    if (!d->group.rolled_back && !my_held_discarded(my_held_content(d), at)) return WB_OK;
     if (plan->engine == MY_ENGINE_UNKNOWN && d->o.unknown_engine == MY_UNKNOWN_STOP)
         return unknown_engine(d, plan, err);
     *out = plan->engine != MY_ENGINE_PLAIN;
@@ -190,7 +188,6 @@ static wb_code one_event(my_decoder *d, const my_header *h, const uint8_t *body,
     case MY_ANNOTATE_ROWS:
         if (d->o.query) on_rows_query(d, body, n);
         return WB_OK;
-    case MY_TRANSACTION_PAYLOAD: return my_payload_open(d, body, n, err);
     default: return WB_OK;
     }
 }
@@ -219,15 +216,23 @@ static wb_code next_held(my_decoder *d, my_event *ev, wb_error *err)
     const uint8_t *p;
     my_header h;
     uint64_t at = d->at, place = d->place;
-    wb_code code = my_held_read(d, content(d), at, MY_HEADER_LEN, &p, err);
+    wb_code code = my_held_read(d, my_held_content(d), at, MY_HEADER_LEN, &p, err);
     if (code != WB_OK) return code;
     if ((code = my_header_read(p, MY_HEADER_LEN, &h, err)) != WB_OK) return code;
-    if ((code = my_held_read(d, content(d), at, h.length, &p, err)) != WB_OK) return code;
     size_t tail = d->format.checksums ? 4 : 0;
     if (h.length < MY_HEADER_LEN + tail) return my_bad_event(d, h.type, err, "it ends too early");
     d->place = my_lift(d->place, h.log_pos, h.length);
     d->begins = d->place - h.length;
     d->at += h.length;
+    d->type = h.type;
+    if (h.type == MY_TRANSACTION_PAYLOAD)
+        return my_payload_open(d, at + MY_HEADER_LEN, h.length - MY_HEADER_LEN - tail, err);
+    if (my_is_rows(h.type) && WB_UNLIKELY(h.length > MY_WINDOW)) {
+        bool pass;
+        code = my_rows_fit(d, &h, at, &pass, err);
+        if (code != WB_OK || pass) return code;
+    }
+    if ((code = my_held_read(d, my_held_content(d), at, h.length, &p, err)) != WB_OK) return code;
     code = one_event(d, &h, p + MY_HEADER_LEN, h.length - MY_HEADER_LEN - tail, at, ev, err);
     if (code == WB_AGAIN) { /* the same again */
         d->at = at;
@@ -238,7 +243,7 @@ static wb_code next_held(my_decoder *d, my_event *ev, wb_error *err)
 
 static bool at_end(const my_decoder *d)
 {
-    return !d->payload.open && !d->rows_at.plan && d->at >= my_held_size(content(d));
+    return !d->payload.open && !d->rows_at.plan && d->at >= my_held_size(my_held_content(d));
 }
 
 wb_code my_replay(my_decoder *d, wb_batch *b, my_event *ev, wb_error *err)

@@ -249,6 +249,27 @@ static wb_code too_large(const my_decoder *d, size_t n, wb_error *err)
     return WB_E_LIMIT;
 }
 
+wb_code my_rows_fit(my_decoder *d, const my_header *h, uint64_t at, bool *pass, wb_error *err)
+{
+    enum { ID = 6, SLACK = 1024 * 1024 };
+    const uint8_t *p;
+    shape s;
+    *pass = false;
+    wb_code code = my_held_read(d, my_held_content(d), at, MY_WINDOW, &p, err);
+    if (code != WB_OK) return code;
+    p += MY_HEADER_LEN;
+    const my_plan *plan = my_find_id(d, my_get_le(p, d->format.post_header[h->type] == 6 ? 4 : ID));
+    if (!plan || !plan->table) { /* that is all there is to say of it */
+        *pass = true;
+        return my_rows_open(d, h->type, p, MY_WINDOW - MY_HEADER_LEN, err);
+    }
+    (void)shape_of(h->type, &s);
+    if (h->length / (s.op == WB_UPDATE ? 2 : 1) <= d->o.max_row + SLACK) return WB_OK;
+    d->rows_at.plan = plan;
+    d->rows_at.place = d->place;
+    return too_large(d, h->length, err);
+}
+
 static wb_code read_update(my_decoder *d, wb_value *before, wb_value *after, wb_error *err)
 {
     my_cursor *c = &d->rows_at;

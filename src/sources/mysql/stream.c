@@ -80,15 +80,6 @@ static void sleep_on(my_source *s, bool socket, int64_t until)
 
 static bool pause_pays(my_source *s) { return sql_lull_pause(&s->lull) && readable(s); }
 
-static wb_code listen_for(my_source *s, wb_error *err)
-{
-    int64_t silent = wb_mono_us() - s->heard_us;
-    if (silent < s->heartbeat_ms * 3000 + 5000000) return WB_OK;
-    s->dump.broken = true;
-    return wb_fail(err, WB_E_NET, WB_RECONNECT, "The server was silent for %lld seconds, without a heartbeat.",
-                   (long long)(silent / 1000000));
-}
-
 /* The socket gave nothing. */
 static wb_code when_dry(my_source *s, int64_t until, wb_error *err)
 {
@@ -103,7 +94,7 @@ static wb_code when_dry(my_source *s, int64_t until, wb_error *err)
     my_say_idle(s, false);
     if (pause_pays(s)) return WB_OK;
     sleep_on(s, true, until);
-    return listen_for(s, err);
+    return my_dump_silent(&s->dump, s->heard_us, err);
 }
 
 /* No budget. */
@@ -134,21 +125,21 @@ static wb_code unblocked(my_source *s, wb_error *err)
 
 /* ---------------------------------------------------------------- reading */
 
+/* WB_AGAIN: there is none. */
 static wb_code read_event(my_source *s, wb_error *err)
 {
-    const uint8_t *p;
-    size_t n;
+    my_packet p;
     my_event ev = {.kind = MY_EV_NOTHING};
-    wb_code code = my_dump_read(&s->dump, &p, &n, err);
-    if (code == WB_AGAIN)
+    wb_code code = my_dump_read(&s->dump, &p, err);
+    if (code == WB_END)
         return wb_fail(err, WB_E_NET, WB_RECONNECT, "The server ended the dump; it is probably shutting down.");
+    if (code != WB_OK) return code;
     uint64_t skipped = my_decoder_skipped(s->decoder);
-    if (code == WB_OK) code = my_decoder_feed(s->decoder, p, n, &ev, err);
+    code = my_dump_feed(s->decoder, &p, &ev, err);
     if (WB_UNLIKELY(my_decoder_skipped(s->decoder) != skipped)) atomic_fetch_add(&s->skipped, 1);
     if (code != WB_OK) return code;
-    sql_lull_took(&s->lull, n);
+    sql_lull_took(&s->lull, p.n);
     s->events++;
-    s->heard_us = wb_mono_us();
     code = my_event_take(s, &ev, err);
     if (ev.kind == MY_EV_HEARTBEAT && code == WB_OK) my_say_idle(s, true);
     return code;
@@ -170,11 +161,9 @@ static wb_code turn(my_source *s, bool *dry, wb_error *err)
         wb_code code = my_batch_put(s, err);
         if (code != WB_OK) return code;
     }
-    if (!readable(s)) {
-        *dry = true;
-        return WB_OK;
-    }
-    return read_event(s, err);
+    wb_code code = read_event(s, err);
+    *dry = code == WB_AGAIN;
+    return *dry ? WB_OK : code;
 }
 
 /* What the log itself has lost (an incident, rows of an XA transaction before our place): a new copy is made only by
