@@ -92,6 +92,10 @@ static void test_d39_artificial_rotate_keeps_maps(void **state)
     wb_out_z(&f->event, "binlog.000001");
     ok(event_end(f, MY_ROTATE));
     assert_true(f->last.artificial);
+    uint64_t here = f->pos;
+    f->flags = MY_FLAG_ARTIFICIAL;
+    ok(feed_format(f, "8.0.36", false));
+    assert_true(f->pos == here);
     ok(feed_row(f, 9, 1, 'a'));
     ok(feed_xid(f));
     assert_said(f, "begin " SID ":1\ninsert t #0 +int:1 text:a\ncommit 1\n");

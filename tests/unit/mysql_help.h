@@ -49,7 +49,8 @@ typedef struct fixture {
     wb_out said;  /* one line an event or change          */
     wb_out event; /* being made                           */
     wb_out spool;
-    uint64_t pos; /* of the next event                    */
+    uint64_t pos;   /* of the next event                    */
+    uint64_t place; /* of the last change                  */
     bool checksums, no_pos;
     uint16_t flags; /* of the next event                  */
     uint32_t timestamp;
@@ -171,6 +172,7 @@ static inline void say_changes(fixture *f)
         if (c->after) say_row(&f->said, c->table, c->after, " +");
         assert_non_null(c->event);
         assert_true(c->event->first <= c->ordinal && c->event->start < c->place);
+        f->place = c->place;
         if (c->event->query.len)
             wb_out_printf(&f->said, " row %d by %.*s", (int)(c->ordinal - c->event->first), (int)c->event->query.len,
                           c->event->query.ptr);

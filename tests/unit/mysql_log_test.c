@@ -354,6 +354,18 @@ static void test_d46_unknown_status_variables(void **state)
         assert_said(f, "begin 0-1-1\nddl DROP TABLE shop.t\ncommit 0\n");
         fixture_free(f);
     }
+    /* What comes behind an unknown one is not read, what comes behind the known ones is: the fraction of the time. */
+    static const char *const fractions[] = {"83 0d 010000", "ff 0d 010000", "0c fe 0d 010000",
+                                            "0c 02 6100 6200 0d 010000"};
+    for (size_t i = 0; i < WB_COUNT(fractions); i++) {
+        fixture *f = fixture_started("11.4.2-MariaDB");
+        ok(feed_mariadb_gtid(f, 1, 0x29, ""));
+        event_begin(f);
+        put_query(f, "shop", fractions[i], "drop table t");
+        ok(event_end(f, MY_QUERY));
+        assert_int_equal(f->last.commit_us, 1700000000000000 + (i >= 2));
+        fixture_free(f);
+    }
 }
 
 int main(void)

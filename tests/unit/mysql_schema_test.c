@@ -76,6 +76,27 @@ static void test_d32_schemas_that_do_not_fit_are_refused(void **state)
     refuse_minimal(NULL, 0, "the log has no names of columns (binlog_row_metadata is not FULL)");
 }
 
+/* Columns that changed places have the same types: where the log has names, they tell. */
+static void test_d31_same_types_under_other_names(void **state)
+{
+    (void)state;
+    static const my_schema_col cols[] = {COL("a", "int", ""), COL("b", "int", "")};
+    static const my_map_col same[] = {{.type = MY_T_LONG, .name = {"A", 1}}, {.type = MY_T_LONG, .name = {"b", 1}}};
+    static const my_map_col swapped[] = {{.type = MY_T_LONG, .name = {"b", 1}}, {.type = MY_T_LONG, .name = {"a", 1}}};
+    static const my_map_col longer[] = {{.type = MY_T_LONG, .name = {"aa", 2}}, {.type = MY_T_LONG, .name = {"b", 1}}};
+    const my_schema s = {.ncols = 2, .cols = cols};
+    my_map m = {.ncols = 2, .cols = swapped};
+    char why[200];
+    assert_true(my_schema_fits(&s, &m, why, sizeof why));
+    m.has_names = true;
+    assert_false(my_schema_fits(&s, &m, why, sizeof why));
+    assert_string_equal(why, "column 1 is called a in the schema and b in the log");
+    m.cols = longer;
+    assert_false(my_schema_fits(&s, &m, NULL, 0));
+    m.cols = same;
+    assert_true(my_schema_fits(&s, &m, why, sizeof why));
+}
+
 /* A DDL makes the next map of the table ask again, though its bytes are the same; others are not asked for. */
 static void test_d34_ddl_invalidates(void **state)
 {
@@ -347,6 +368,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_d31_full_metadata_names_yesterdays_columns),
+        cmocka_unit_test(test_d31_same_types_under_other_names),
         cmocka_unit_test(test_d32_schemas_that_do_not_fit_are_refused),
         cmocka_unit_test(test_d34_ddl_invalidates),
         cmocka_unit_test(test_d45_unknown_metadata),
