@@ -3,7 +3,8 @@
 `my` is a fresh database on each of the three servers of my_servers.KINDS (@servers("m10"): on those), `my_wb` a pipeline over it.
 
 A server that cannot be had is a skip with its reason, and a failure when CI=true. Environment: WB_BUILD and
-WB_BUILD_FAULT (folders of the builds), WB_SLOW (patience, for sanitizer builds), WB_PG (15, 18 or both: for all tests), WB_MY (kinds of
+WB_BUILD_FAULT (folders of the builds), WB_SLOW (patience, for sanitizer builds), WB_PG (15, 18, both, or numbers
+with commas from 12 on: for all tests), WB_MY (kinds of
 MySQL and MariaDB with commas: those at the most).
 """
 import os
@@ -20,13 +21,15 @@ sys.path.insert(0, str(Path(__file__).parent))
 from kafka_server import Kafka, shared, stop_shared  # noqa: E402
 from my_servers import KINDS, MyDatabase, MyServer  # noqa: E402
 from program import Walbrook, program  # noqa: E402
-from servers import Database, Server, Standby, open_folder  # noqa: E402
+from servers import KINDS as PG_KINDS, Database, Server, Standby, open_folder, pg_kinds  # noqa: E402
 
 
 def pytest_configure(config):
     if not hasattr(config, "workerinput"):  # the run's own folder, for what its processes share
         os.environ["WB_SHARED"] = tempfile.mkdtemp(prefix="wb-shared-", dir=os.environ.get("WB_TEST_TMP"))
     config.addinivalue_line("markers", "both: run on the installed PostgreSQL and on 18")
+    config.addinivalue_line("markers", "older: in the share that runs on PostgreSQL 12, 13, 14, 16 and 17 too")
+    config.addinivalue_line("markers", "xdist_group(name): xdist's own; tests on one server stay in one process")
     config.addinivalue_line("markers", "servers(kind, ...): run on these MySQL and MariaDB servers instead of all three")
     config.addinivalue_line("markers", "slow: left out of ./test --quick")
     config.addinivalue_line("markers", "sanitize: in the share that runs with the sanitizer builds too")
@@ -38,14 +41,21 @@ def pytest_generate_tests(metafunc):
         if any("pg" in m.args[0] for m in metafunc.definition.iter_markers("parametrize")):
             return  # the test says itself which
         both = metafunc.definition.get_closest_marker("both")
-        versions = {"15": ["pg15"], "18": ["pg18"], "both": ["pg15", "pg18"]}.get(
-            os.environ.get("WB_PG"), ["pg15", "pg18"] if both else ["pg15"])
+        versions = pg_kinds("pg15", *(["pg18"] if both else []))
         metafunc.parametrize("pg", versions, indirect=True, scope="session")
     if "my_server" in metafunc.fixturenames:
         only = metafunc.definition.get_closest_marker("servers")
         allowed = os.environ.get("WB_MY", ",".join(KINDS)).split(",")
         kinds = [k for k in (only.args if only else KINDS) if k in allowed]
         metafunc.parametrize("my_server", kinds, indirect=True, scope="session")
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
+def pytest_collection_modifyitems(items):
+    """With --dist loadgroup each version's server is started by one worker alone."""
+    for item in items:
+        if hasattr(item, "callspec") and "pg" in item.callspec.params:
+            item.add_marker(pytest.mark.xdist_group(str(item.callspec.params["pg"])))
 
 
 def missing(reason):
@@ -55,13 +65,19 @@ def missing(reason):
     pytest.skip(reason)
 
 
+def needs(server, version, what):
+    """For what an older server does not have at all; what our program refuses there is a test of its own."""
+    if server.version < version:
+        pytest.skip(f"PostgreSQL {server.version} has no {what}: {version} brought it")
+
+
 _servers = {}
 
 
 def server(kind):
     if kind not in _servers:
         try:
-            _servers[kind] = MyServer(kind) if kind in KINDS else Server(*{"pg15": [], "pg18": ["--pg18"]}[kind])
+            _servers[kind] = MyServer(kind) if kind in KINDS else Server(*PG_KINDS[kind])
         except (RuntimeError, subprocess.TimeoutExpired) as e:
             _servers[kind] = str(e)
     if isinstance(_servers[kind], str):
@@ -104,8 +120,7 @@ def my(my_server):
 
 def _sources():
     """Servers of every source, as the environment allows."""
-    pg = {"15": ["pg15"], "18": ["pg18"]}.get(os.environ.get("WB_PG"), ["pg15", "pg18"])
-    return pg + [k for k in KINDS if k in os.environ.get("WB_MY", ",".join(KINDS)).split(",")]
+    return pg_kinds("pg15", "pg18") + [k for k in KINDS if k in os.environ.get("WB_MY", ",".join(KINDS)).split(",")]
 
 
 @pytest.fixture(params=_sources())

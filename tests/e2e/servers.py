@@ -16,6 +16,17 @@ sys.path.insert(0, str(ROOT / "tests" / "servers"))
 # In every URL that our program gets, whether the server asks for it or not: the teardown looks for it in all output.
 PASSWORD = "hunter2-sesame"
 
+# What tests/servers/postgres is told for each; pg15 is the distribution's, whatever its number.
+KINDS = {"pg15": [], "pg18": ["--pg18"]} | {f"pg{v}": ["--version", str(v)] for v in (12, 13, 14, 16, 17)}
+
+
+def pg_kinds(*default):
+    """Which servers the environment asks for; else these."""
+    said = os.environ.get("WB_PG")
+    if not said:
+        return list(default)
+    return ["pg15", "pg18"] if said == "both" else ["pg" + version for version in said.split(",")]
+
 
 def open_folder(prefix):
     """A folder that the user postgres can pass through, unlike pytest's own."""
@@ -121,6 +132,11 @@ class Database:
                 c.execute(s)
             c.commit()
 
+    def decode_in_little_memory(self):
+        """The server streams everything larger than 64 kB, or writes it to its disk. 12 has no such setting, and never streams."""
+        if self.server.version > 12:
+            self.sql(f"alter role walbrook in database {self.name} set logical_decoding_work_mem = '64kB'")
+
     def url(self, host="127.0.0.1", port=None, user="walbrook", password=PASSWORD, **params):
         query = "&".join(f"{k}={v}" for k, v in params.items())
         return f"postgres://{user}:{password}@{host}:{port or self.server.port}/{self.name}" + (f"?{query}" if query else "")
@@ -141,7 +157,7 @@ class Database:
         return [r[0] for r in self.sql("select pubname from pg_publication order by 1")]
 
     def confirmed(self):
-        return self.one("select min(confirmed_flush_lsn) from pg_replication_slots where database = current_database()")
+        return self.one("select confirmed_flush_lsn from pg_replication_slots where database = current_database() order by 1 limit 1")
 
     def remove(self):
         try:
@@ -159,6 +175,8 @@ class Database:
                             c.execute("select pg_sleep(0.1)")
                         except psycopg.errors.UndefinedObject:
                             break
-                c.execute(f"drop database if exists {self.name} with (force)")
+                # WITH (FORCE) came with 13
+                c.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", (self.name,))
+                c.execute(f"drop database if exists {self.name}" + (" with (force)" if self.server.version > 12 else ""))
         except psycopg.OperationalError:
             pass  # the test took the server down

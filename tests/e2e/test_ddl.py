@@ -6,6 +6,7 @@ import time
 import pytest
 
 from compare import changes, records, same_mirror, wait_mirror
+from conftest import needs
 from program import wait_until
 
 pytestmark = pytest.mark.both
@@ -112,7 +113,7 @@ def test_history_of_a_table_that_is_gone(wb, db):
 
 
 def test_streamed_transaction_with_a_schema_change(wb, db):
-    db.sql(f"alter role walbrook in database {db.name} set logical_decoding_work_mem = '64kB'")
+    db.decode_in_little_memory()
     db.sql("create table t (id int primary key, v text)")
     wb.write([wb.file_target(), wb.sqlite_target()]).start().streaming()
     with db.connect() as c:
@@ -133,6 +134,7 @@ def test_streamed_transaction_with_a_schema_change(wb, db):
 
 
 def test_create_and_drop_in_a_publication_of_all_tables(wb, db):
+    needs(db.server, 14, "logical messages, which bring a DROP")
     db.sql("create table t (id int primary key); create publication every for all tables")
     wb.write([wb.file_target(), wb.sqlite_target()], source={"publication": "every", "table_interval": "200ms"}).start().streaming()
     db.sql("create table later (id int primary key, v text); insert into later values (1, 'x')")
@@ -152,6 +154,7 @@ def test_create_and_drop_in_a_publication_of_all_tables(wb, db):
 
 
 def test_dropped_while_nobody_looked(wb, db):
+    needs(db.server, 14, "logical messages, which bring a DROP")
     db.sql("create table t (id int primary key, v text); create table u (id int primary key)")
     wb.write([wb.file_target(), wb.sqlite_target()]).until_now()
     db.sql("insert into t values (1, 'last'); drop table t; insert into u values (1)")

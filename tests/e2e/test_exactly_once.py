@@ -67,6 +67,7 @@ def test_d6_rows_of_one_copy_share_one_lsn(fault_wb, db):
     wb.term()
 
 
+@pytest.mark.older
 def test_d4_d5_stopped_between_small_transactions(wb, db):
     """COMMIT, BEGIN and the first row may share a position: stop and start after each."""
     db.sql("create table t (id int primary key)")
@@ -89,6 +90,7 @@ def test_d8_logical_message_then_insert_and_restart(wb, db):
     assert no_repeats(wb.out, "t") == 2
 
 
+@pytest.mark.older
 def test_d10_transaction_open_across_restarts(wb, db):
     db.sql("create table t (id int primary key)")
     wb.write([wb.file_target(), wb.sqlite_target()]).start().streaming()

@@ -9,10 +9,11 @@ import pytest
 
 import shop
 from compare import no_repeats, records, same_file, same_mirror, wait_file, wait_mirror
+from conftest import needs
 from copies import FAST, SMALL, reads
 from program import wait_until
 from proxy import Proxy
-from servers import ROOT
+from servers import ROOT, pg_kinds
 
 pytestmark = pytest.mark.both
 
@@ -52,7 +53,7 @@ def test_unknown_database(wb, db):
 
 def test_wal_level_replica(make_wb, own_server, pg):
     from servers import Database
-    server = own_server(*(["--pg18"] if pg.version >= 18 else []), "wal_level=replica")
+    server = own_server(*pg.options, "wal_level=replica")
     db = Database(server)
     db.sql("create table t (id int primary key)")
     wb = make_wb(db).write([{"type": "file", "path": "out.jsonl"}])
@@ -110,8 +111,8 @@ def test_d9_another_server(wb, db):  # proves G-01
 def test_slot_lost(make_wb, own_server, pg):
     """max_slot_wal_keep_size: the server removed what we did not read yet."""
     from servers import Database
-    options = ["--pg18"] if pg.version >= 18 else []
-    server = own_server(*options, "max_slot_wal_keep_size=1MB", "max_wal_size=32MB", "min_wal_size=32MB", "wal_keep_size=0")
+    needs(pg, 13, "max_slot_wal_keep_size")
+    server = own_server(*pg.options, "max_slot_wal_keep_size=1MB", "max_wal_size=32MB", "min_wal_size=32MB", "wal_keep_size=0")
     db = Database(server)
     db.sql("create table other (id int, v text)")
     wb = make_wb(db)
@@ -343,7 +344,7 @@ def test_network_gone_without_a_word(wb, db):
 def test_server_restart_immediate(make_wb, own_server, load, pg):  # proves G-02 G-06
     """In the midst of the first copy, then twice in the midst of a transaction."""
     from servers import Database
-    server = own_server(*(["--pg18"] if pg.version >= 18 else []))
+    server = own_server(*pg.options)
     db = Database(server)
     shop.create(db, 3000)
     wb = make_wb(db)
@@ -384,7 +385,7 @@ def fault_points():
 
 def in_turns(what):
     """Points of ours, the same whatever the server: every other one on 18."""
-    only = {"15": ["pg15"], "18": ["pg18"]}.get(os.environ.get("WB_PG"), ["pg15", "pg18"])
+    only = pg_kinds("pg15", "pg18")
     return [(only[i % len(only)], w) for i, w in enumerate(what)]
 
 

@@ -4,6 +4,7 @@ import os
 import pytest
 
 from compare import no_repeats, same_file, same_mirror, wait_file, wait_mirror
+from conftest import needs
 from program import wait_until
 
 ROWS = 6000  # times about 500 bytes: more than the small file systems hold
@@ -75,8 +76,9 @@ def test_state_on_a_full_disk(wb, db, table, tmpfs):  # proves G-01
 
 def test_spool_on_a_full_disk(wb, db, table, tmpfs):  # proves G-01 G-09
     """Streamed transactions do not fit: streaming is given up, said, and the server spills instead."""
+    needs(db.server, 14, "streamed transactions")
     small = tmpfs("2m")
-    db.sql(f"alter role walbrook in database {db.name} set logical_decoding_work_mem = '64kB'")
+    db.decode_in_little_memory()
     wb.write([wb.file_target(), wb.sqlite_target()], state=str(small / "state")).start().streaming()
     db.sql("insert into t select g, md5(g::text) || repeat('y', 100) from generate_series(1, 60000) g")
     wait_mirror(wb, "t", timeout=60)
@@ -87,7 +89,8 @@ def test_spool_on_a_full_disk(wb, db, table, tmpfs):  # proves G-01 G-09
 
 
 def test_spool_limit(wb, db, table):
-    db.sql(f"alter role walbrook in database {db.name} set logical_decoding_work_mem = '64kB'")
+    needs(db.server, 14, "streamed transactions")
+    db.decode_in_little_memory()
     wb.write([wb.file_target()], source={"spool_limit": "1MB"}).start().streaming()
     db.sql("insert into t select g, md5(g::text) || repeat('y', 100) from generate_series(1, 30000) g")
     wait_file(wb, "t", timeout=60)

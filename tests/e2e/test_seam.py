@@ -28,6 +28,7 @@ def test_rewrite_between_snapshot_and_lock(fault_wb, db):
 
 
 # proves G-06
+@pytest.mark.older
 def test_changes_during_the_copy(fault_wb, db):
     """What is committed between the slot's snapshot and the copy comes once, from the stream."""
     db.sql("create table a (id int primary key, v int)")

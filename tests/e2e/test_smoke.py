@@ -8,6 +8,7 @@ from program import wait_until
 pytestmark = pytest.mark.both
 
 
+@pytest.mark.older
 @pytest.mark.sanitize
 def test_snapshot_then_stream_to_file_and_mirror(wb, db, load):  # proves G-04 G-06
     shop.create(db, 500)

@@ -7,6 +7,7 @@ import pytest
 
 import shop
 from compare import wait_mirror
+from conftest import needs
 
 pytestmark = pytest.mark.both
 
@@ -72,6 +73,7 @@ def test_what_transforms_and_selections_make_is_compared(wb, db):
 
 
 def test_a_publication_with_a_filter_and_a_column_list(wb, db):
+    needs(db.server, 15, "row filters and column lists")
     db.sql("create table t (id int primary key, v text, hidden text); insert into t select g, 'v', 'h' from generate_series(1, 20) g")
     db.sql("create publication part for table t (id, v) where (id > 10)")
     wb.write([wb.sqlite_target()], source={"publication": "part"}).until_now()

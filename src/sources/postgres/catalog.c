@@ -74,6 +74,24 @@ static void look_at_partitions(pg_catalog *c)
     }
 }
 
+/* Before 13 partitions travel under their own names. `tables` that names the root alone would bring nothing of it. */
+static void look_for_unsent(pg_catalog *c, const wb_patterns *patterns)
+{
+    for (size_t i = 0; i < c->n && !c->unsent; i++) {
+        const pg_table *leaf = &c->tables[i], *up = leaf;
+        bool negative, taken_away = leaf->kind != 'r' || leaf->wanted;
+        for (size_t p = 0; !taken_away && wb_patterns_text(patterns, p, &negative); p++)
+            taken_away = negative && wb_patterns_match_one(patterns, p, leaf->schema, leaf->name);
+        if (taken_away) continue;
+        for (int depth = 0; up && up->parent && depth < 64 && !c->unsent; depth++) {
+            up = pg_catalog_find(c, up->parent);
+            if (!up || !wb_patterns_match(patterns, up->schema, up->name)) continue;
+            c->unsent = leaf;
+            c->unsent_root = up;
+        }
+    }
+}
+
 static void choose(pg_catalog *c, const wb_patterns *patterns, int version)
 {
     bool roots = version >= 130000; /* before, a publication cannot name a partitioned table */
@@ -88,6 +106,18 @@ static void choose(pg_catalog *c, const wb_patterns *patterns, int version)
         if (t->wanted && up && pg_catalog_covers(c, up)) t->wanted = false;
     }
     for (size_t i = 0; i < c->n; i++) c->nwanted += c->tables[i].wanted;
+    if (!roots) look_for_unsent(c, patterns);
+}
+
+bool pg_catalog_unsent(const pg_catalog *c, char *out, size_t size)
+{
+    if (!c->unsent) return false;
+    (void)snprintf(
+        out, size,
+        "%s.%s is partitioned, a server before PostgreSQL 13 sends partitions under their own names only, and "
+        "`tables` does not name %s.%s",
+        c->unsent_root->schema.ptr, c->unsent_root->name.ptr, c->unsent->schema.ptr, c->unsent->name.ptr);
+    return true;
 }
 
 static size_t first_unmatched(const pg_catalog *c, const wb_patterns *patterns)

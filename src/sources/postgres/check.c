@@ -186,6 +186,8 @@ static void check_tables(checking *c)
                       wb_patterns_text(c->patterns, cat->unmatched - 1, &negative));
     else if (!cat->nwanted)
         wb_report_add(c->r, WB_BAD, NULL, "no table of the database matches `tables`");
+    char unsent[PG_UNSENT];
+    if (pg_catalog_unsent(cat, unsent, sizeof unsent)) wb_report_add(c->r, WB_BAD, NULL, "%s", unsent);
     size_t fine = 0;
     for (size_t i = 0; i < cat->n; i++) {
         const pg_table *t = &cat->tables[i];

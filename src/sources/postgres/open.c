@@ -301,7 +301,12 @@ static wb_code load_tables(pg_source *s, wb_error *err)
     if (code == WB_OK && s->cat.unmatched)
         wb_host_log(s->host, WB_LOG_WARN, "the pattern '%s' in `tables` matches no table",
                     wb_patterns_text(s->patterns, s->cat.unmatched - 1, &negative));
-    return code;
+    char unsent[PG_UNSENT];
+    if (code != WB_OK || !pg_catalog_unsent(&s->cat, unsent, sizeof unsent)) return code;
+    wb_fail(err, WB_E_CONFIG, WB_NEVER, "%s.", unsent);
+    wb_hint(err,
+            "Name its partitions too, or leave the partitioned table out; from PostgreSQL 13 on its name is enough.");
+    return WB_E_CONFIG;
 }
 
 /* A copy that nothing follows must be of one snapshot: one that was interrupted begins again. */

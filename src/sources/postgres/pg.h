@@ -122,6 +122,8 @@ typedef struct pg_catalog {
     size_t n, nwanted;
     uint64_t horizon; /* transactions before it were over when it was read */
     size_t unmatched; /* the first pattern that matches nothing, + 1; 0: all match */
+    const pg_table *unsent,
+        *unsent_root; /* a partition that only its root's name asks for, and before 13 nobody sends */
 } pg_catalog;
 
 wb_code pg_catalog_load(pg_link *l, const wb_patterns *patterns, pg_catalog *out, wb_error *err) WB_MUST;
@@ -129,6 +131,9 @@ void pg_catalog_free(pg_catalog *c); /* also of a failed load, or zeroed */
 pg_table *pg_catalog_find(const pg_catalog *c, uint32_t oid);
 /* The table or one of its partitioned ancestors is wanted. */
 bool pg_catalog_covers(const pg_catalog *c, const pg_table *t);
+/* "public.p is partitioned, ..."; false: all that is asked for can be sent. */
+enum { PG_UNSENT = 400 };
+bool pg_catalog_unsent(const pg_catalog *c, char *out, size_t size);
 wb_code pg_patterns_of(const pg_source *s, wb_arena *a, wb_patterns **out, wb_error *err) WB_MUST;
 
 /* ---------------------------------------------------------------- shape.c: the columns of one version of a table */

@@ -12,15 +12,27 @@ enum { TIMERS_EVERY = 1023, GOODBYE_US = 200000 };
 
 wb_code pg_options_fit(const pg_source *s, int version, wb_error *err)
 {
-    bool origin = s->origin == PG_ORIGIN_NONE && version < 160000;
-    bool generated = s->generated_columns == PG_GENERATED_STORED && version < 180000;
-    if (!origin && !generated) return WB_OK;
-    wb_fail(err, WB_E_UNSUPPORTED, WB_NEVER, "%s needs PostgreSQL %d or newer, and this server is %d.",
-            origin ? "origin: none" : "generated_columns: stored", origin ? 16 : 18, version / 10000);
-    wb_hint(err, origin ? "An older server does not tell where a change was made first. A filter on a column of your "
-                          "own can keep a two-way copy from going round in circles."
-                        : "An older server never sends generated columns; compute them at the target.");
-    return WB_E_UNSUPPORTED;
+    const struct {
+        bool asked;
+        int since;
+        const char *option, *hint;
+    } all[] = {
+        {s->messages, 14, "messages",
+         "An older server keeps them to itself; rows of a table of their own do the same."},
+        {s->origin == PG_ORIGIN_NONE, 16, "origin: none",
+         "An older server does not tell where a change was made first. A filter on a column of your own can keep a "
+         "two-way copy from going round in circles."},
+        {s->generated_columns == PG_GENERATED_STORED, 18, "generated_columns: stored",
+         "An older server never sends generated columns; compute them at the target."},
+    };
+    for (size_t i = 0; i < WB_COUNT(all); i++) {
+        if (!all[i].asked || version / 10000 >= all[i].since) continue;
+        wb_fail(err, WB_E_UNSUPPORTED, WB_NEVER, "%s needs PostgreSQL %d or newer, and this server is %d.",
+                all[i].option, all[i].since, version / 10000);
+        wb_hint(err, "%s", all[i].hint);
+        return WB_E_UNSUPPORTED;
+    }
+    return WB_OK;
 }
 
 /* The newest protocol that the server speaks. All of 3 and 4 is two_phase and streaming 'parallel', which we do not ask
