@@ -96,7 +96,6 @@ def test_d8_logical_message_then_insert_and_restart(wb, db):
     assert no_repeats(wb.out, "t") == 2
 
 
-@pytest.mark.older
 def test_d10_transaction_open_across_restarts(wb, db):
     db.sql("create table t (id int primary key)")
     wb.write([wb.file_target(), wb.sqlite_target()]).start().streaming()

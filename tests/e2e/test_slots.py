@@ -124,7 +124,6 @@ def test_slot_of_another_database(wb, db, pg):
 
 # ---------------------------------------------------------------- failover property, by version
 
-@pytest.mark.older
 def test_failover_by_default_where_the_server_can(wb, db, pg):
     table(db)
     wb.write([wb.file_target()]).until_now()
