@@ -69,6 +69,7 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaqu
     WB_UNUSED(rk);
     if (WB_LIKELY(m->err == RD_KAFKA_RESP_ERR_NO_ERROR)) {
         (void)WB_FAULT("kafka.delivered");
+        kf_headers_back(k, m, m->_private);
         kf_ticket_answer(k, m->_private, NULL);
         atomic_store_explicit(&k->confirmed, atomic_load_explicit(&k->confirmed, memory_order_relaxed) + 1,
                               memory_order_relaxed);

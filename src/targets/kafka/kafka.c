@@ -34,12 +34,13 @@ static void kf_close(void *ctx)
     kf_topics_close(k);
     kf_client_close(k);
     kf_tickets_close(k);
+    kf_headers_close(k);
     wb_formatter_close(&k->formatter);
     wb_arena_fini(&k->arena);
     k->at = (kf_place){.active = false};
     k->since_poll = 0;
     k->produced = k->sent = k->go = 0;
-    k->held = 0;
+    k->held = k->again_us = 0;
     wb_error_reset(&k->broken);
     wb_error_reset(&k->trouble);
 }
@@ -136,11 +137,13 @@ static wb_code send_view(kf_target *k, const wb_view *v, wb_ticket t, wb_error *
     if (code != WB_OK) return code;
     (void)WB_FAULT("kafka.sent");
     if (exact) {
+        kf_pace_linger(k);
         rd_kafka_poll(k->rk, 0);
         return kf_txn_after(k, v, t, err);
     }
     if (k->at.record) kf_ticket_whole(k, k->at.record);
     k->at.record = NULL;
+    kf_pace_linger(k);
     rd_kafka_poll(k->rk, 0);
     return WB_OK;
 }
@@ -165,7 +168,7 @@ static wb_code kf_flush(void *ctx, int ms, wb_error *err)
     }
     if (k->broken.code == WB_OK) {
         if (ms < 0)
-            rd_kafka_flush(k->rk, KF_SLICE_MS);
+            kf_pace_drain(k, KF_SLICE_MS);
         else if (ms > 0)
             kf_pace_wait(k, WB_MIN(ms, KF_SLICE_MS));
         else

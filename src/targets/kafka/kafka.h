@@ -1,5 +1,5 @@
 /* kafka.h: the parts of the target `kafka`, shared by its files: settings (settings.c), the connection and what it says
- * (client.c), topics (topics.c), messages on their way (send.c), tickets (tickets.c), exactly once (transaction.c and
+ * (client.c), topics (topics.c), messages on their way (send.c, pace.c, headers.c), tickets (tickets.c), exactly once (transaction.c and
  * position.c), check and status (report.c). All but interrupt, check and status runs on the target's thread. */
 #ifndef WB_KAFKA_H
 #define WB_KAFKA_H
@@ -18,8 +18,11 @@ enum {
     KF_SLICE_MS = 250,  /* the longest wait that an interrupt does not end                       */
     KF_OVERHEAD = 100,  /* of one message in a batch of its own: header and length fields        */
     KF_OPEN_MS = 15000, /* for brokers to answer at open, in all                                 */
+    KF_HEADERS = 16,    /* of a message whose list is used again */
     KF_MEMO = 256       /* table versions and topics that are found without looking; power of 2  */
 };
+
+#define KF_MIXED UINT64_MAX /* headers of several kinds */
 
 /* One topic that something was sent to. */
 typedef struct kf_topic {
@@ -50,7 +53,19 @@ typedef struct kf_ticket {
     bool whole;    /* no more come */
     bool answered; /* as failed */
     int64_t since_us;
+    uint64_t headers; /* which kind of them its messages have: headers.c; 0: none yet */
 } kf_ticket;
+
+/* Lists of headers that came back with answers, and what they say. */
+typedef struct kf_spares {
+    rd_kafka_headers_t **lists;
+    size_t n, cap;
+    uint64_t kind; /* counts what was learned */
+    size_t count;  /* headers of one list; 0: nothing is known */
+    size_t sizes[2 * KF_HEADERS];
+    wb_out text; /* names and values, one after another */
+    uint64_t misses;
+} kf_spares;
 
 /* Where write has come to in the view that it could not send as a whole. */
 typedef struct kf_place {
@@ -90,9 +105,10 @@ typedef struct kf_target {
 
     kf_place at;
     kf_ticket *first, *last, *spare;
+    kf_spares spares;
     uint64_t since_poll;
     uint64_t produced, sent, go; /* messages given to librdkafka, of which told to send; in so many goes: see pace.c */
-    int64_t held, sent_us;
+    int64_t held, held_us, sent_us, again_us;
 
     /* exactly once */
     bool in_txn, turn; /* a Kafka transaction is open; it is one turn of a snapshot */
@@ -157,9 +173,15 @@ int64_t kf_admin_setting(kf_target *k, rd_kafka_t *rk, rd_kafka_ResourceType_t t
 /* pace.c */
 bool kf_pace_room(kf_target *k, kf_topic *t, int64_t size); /* false: wait for answers first */
 void kf_pace_took(kf_target *k, kf_topic *t, int64_t size);
+void kf_pace_linger(kf_target *k);
 void kf_pace_wait(kf_target *k, int ms);
 void kf_pace_rest(kf_target *k);
-void kf_pace_drain(kf_target *k);
+void kf_pace_drain(kf_target *k, int ms);
+
+/* headers.c: of a message of k->at.record */
+rd_kafka_headers_t *kf_headers_of(kf_target *k, const wb_message *m);
+void kf_headers_back(kf_target *k, const rd_kafka_message_t *m, const kf_ticket *t);
+void kf_headers_close(kf_target *k);
 
 /* tickets.c */
 kf_ticket *kf_ticket_new(kf_target *k, wb_ticket t, wb_error *err);

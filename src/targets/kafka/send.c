@@ -15,20 +15,10 @@ static int64_t size_of(const wb_message *m)
     return (int64_t)n;
 }
 
-static rd_kafka_headers_t *headers_of(const wb_message *m)
-{
-    rd_kafka_headers_t *h = rd_kafka_headers_new(m->nheaders);
-    for (size_t i = 0; i < m->nheaders; i++) {
-        const wb_header *x = &m->headers[i];
-        rd_kafka_header_add(h, x->name.ptr, (ssize_t)x->name.len, x->value.ptr, (ssize_t)x->value.len);
-    }
-    return h;
-}
-
 /* One message into the queue, which copies it. WB_AGAIN: it is full. */
 static wb_code produce(kf_target *k, kf_topic *t, const wb_message *m, wb_error *err)
 {
-    rd_kafka_headers_t *h = m->nheaders ? headers_of(m) : NULL;
+    rd_kafka_headers_t *h = m->nheaders ? kf_headers_of(k, m) : NULL;
     rd_kafka_vu_t v[7];
     size_t n = 0;
     v[n].vtype = RD_KAFKA_VTYPE_RKT;

@@ -36,6 +36,8 @@ static const wb_choice character_choices[] = {
     {"refuse", 1, "the target stops and names the table"},
     {NULL, 0, NULL}};
 
+enum { NEVER_MS = 900000 }; /* the longest that librdkafka can wait for a batch to fill */
+
 #define AT(field) offsetof(kf_target, field)
 const wb_option kf_options[] = {
     {"brokers", WB_OPT_LIST, AT(brokers), WB_OPT_REQUIRED, NULL, 0, 0, NULL, "host:port of one or more brokers",
@@ -227,7 +229,9 @@ static void set_producer(making *m, const kf_target *k, wb_host *h)
     if (!sure) set(m, "max.in.flight.requests.per.connection", "1"); /* the order of a key, without sequence numbers */
     set(m, "compression.codec", codecs[k->compression]);
     set(m, "partitioner", partitioner_choices[k->partitioner].name);
-    set_number(m, "linger.ms", k->linger_ms);
+    /* Never, see pace.c; with transactions it must be below message.timeout.ms, five minutes or the transaction's. */
+    set_number(m, "linger.ms", exact ? WB_MIN(NEVER_MS / 4, k->transaction_timeout_ms / 2) : NEVER_MS);
+    set_number(m, "sticky.partitioning.linger.ms", WB_MIN(2 * k->linger_ms, NEVER_MS));
     set_number(m, "batch.size", k->batch_size);
     set_number(m, "message.max.bytes", WB_MAX(k->max_message, k->batch_size) + 1024);
     set_number(m, "queue.buffering.max.kbytes", queue_kbytes(k, h));

@@ -8,7 +8,7 @@
 #include "base/fault.h"
 #include "targets/kafka/kafka.h"
 
-enum { INIT_MS = 60000, ABORT_MS = 2000 };
+enum { INIT_MS = 60000, ABORT_MS = 2000, DRAIN_MS = 1000 };
 
 /* ---------------------------------------------------------------- calls of librdkafka that answer with an error object
  */
@@ -114,7 +114,7 @@ static wb_code commit(kf_target *k, wb_error *err)
 {
     int64_t start = wb_mono_us();
     (void)WB_FAULT("kafka.before_position");
-    kf_pace_drain(k);
+    kf_pace_drain(k, DRAIN_MS);
     wb_code code = put_position(k, err);
     (void)WB_FAULT("kafka.before_commit");
     if (code == WB_OK) code = commit_call(k, err);
