@@ -299,7 +299,6 @@ SCHEMA_CHANGES = {
     "default-quotes": (r"payload\.tableChanges\[0\]\.table\.columns\[\d+\]\.defaultValueExpression",
                        lambda a, b, m: (a, b) in (("it''s", "it's"), ("ab\\0", "ab"), ("ab\\0", "ab\0"))),
     "captured-only": (r"payload\.tableChanges\[0\]\.table\.columns", lambda a, b, m: [c["name"] for c in a if c["name"] != "secret"] == [c["name"] for c in b]),
-    "unique-key": (r"payload\.tableChanges\[0\]\.table\.primaryKeyColumnNames", lambda a, b, m: (a, b) == (["u"], [])),
 }
 
 # What schema_changes below leaves out.

@@ -10,7 +10,7 @@ import time
 import pymysql
 import pytest
 
-from compare import sqlite
+from compare import records, sqlite
 from copies import FAST, SMALL, reads, tolerant_fold
 from my_compare import events, same, wait_same
 from my_servers import MyDatabase, MyServer
@@ -133,6 +133,64 @@ def test_every_kind_of_key(my_wb, my):
         name = table.replace("`", "``")
         want = my.sql(f"select count(*), cast(sum(v) as signed) from `{name}`")[0]
         assert sqlite(wb.mirror).execute(f'select count(*), sum(v) from "{my.name}_{table}"').fetchone() == tuple(map(int, want)), table
+
+
+# Tables without a primary key; what the server takes for it. COLUMN_KEY and a log with binlog_row_metadata=FULL say the same.
+UNIQUE = {
+    "plain": ("n int, m int not null, unique u (m)", ["m"]),
+    "first_of_two": ("n int not null, m int not null, unique later (m), unique earlier (n)", ["m"]),
+    "nullable": ("n int, m int not null, unique u (n), key k (m)", []),
+    "prefix": ("n int not null, m varchar(30) not null, unique u (m(2))", []),
+    "wide_one": ("n int not null, m int not null, unique u (m, n)", ["m", "n"]),
+    "two_ways": ("n int not null, m int not null, unique z (m, n), unique a (n, m)", None),
+    "generated_too": ("n int not null, m int as (n + 1) virtual, unique u (m), unique v (n)", ["n"]),
+    "beside": ("n int not null, m int not null, unique u (m), primary key (n)", ["n"]),
+    **{f"more{i}": ("n int not null, m int not null, unique u (m)", ["m"]) for i in range(4)},
+}
+
+
+def row(my, table, n):
+    my.sql(f"insert into {table} (n) values ({n})" if table == "generated_too" else f"insert into {table} (n, m) values ({n}, {n + 20})")
+
+
+# proves G-03
+@pytest.mark.parametrize("metadata", ["FULL", "MINIMAL"])
+@pytest.mark.servers("my97", "m10")
+def test_a_unique_key_in_the_copy_is_that_of_the_stream(my_wb, my, metadata):
+    """Many tables are asked for at once, few one by one: both find it."""
+    my.sql(f"set global binlog_row_metadata = {metadata}")
+    try:
+        for table, (columns, _) in UNIQUE.items():
+            my.sql(f"create table {table} ({columns})")
+            row(my, table, 1)
+        for i, tables in enumerate(([f"{my.name}.*"], [f"{my.name}.{t}" for t in list(UNIQUE)[:5]])):
+            wb = my_wb.write([my_wb.file_target(path=f"out{i}.jsonl")], source=source(my, snapshot="initial", tables=tables), state=f"state{i}")
+            wb.until_now()
+            for table in UNIQUE:
+                row(my, table, i + 2)
+            wb.until_now()
+            keys = {}
+            for r in records(wb.dir / f"out{i}.jsonl"):
+                keys.setdefault(r["table_name"], {})[r["event_type"]] = r["primary_key"]
+            assert set(keys) == set(UNIQUE if not i else list(UNIQUE)[:5])
+            for table, by_event in keys.items():
+                want = UNIQUE[table][1]
+                assert set(by_event) == {"READ", "INSERT"} and len(set(by_event.values())) == 1, (table, by_event)
+                assert want is None or by_event["READ"] == ",".join(want), (table, by_event)
+    finally:
+        my.sql("set global binlog_row_metadata = FULL")
+
+
+# proves G-06
+@pytest.mark.servers("my97", "m10")
+def test_parts_of_a_unique_key(my_wb, my):
+    """Ranges are read through the index that the key has."""
+    wide(my, "a", 3000, columns="id int not null, v int, pad varchar(300), big mediumtext, unique `odd``name` (id)")
+    wb = my_wb.write([my_wb.file_target(fsync="5ms")], source=source(my), **FAST)
+    kill_some(wb, random.Random(3), 2, 0.15, 0.5)
+    wb.until_now()
+    seen = reads(wb.out, "a")
+    assert len(seen) == 3000 and set(seen.values()) == {1}
 
 
 # proves G-06

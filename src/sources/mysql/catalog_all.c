@@ -61,7 +61,6 @@ typedef struct loading {
     const my_catalog *cat;
     my_schema **of; /* by place in the catalog; NULL: not asked for */
     my_schema_col **cols;
-    uint16_t **keys;
 } loading;
 
 static size_t place_of(const loading *g, const char *schema, const char *name)
@@ -120,23 +119,26 @@ static wb_code load_keys(my_link *l, loading *g, my_table *const *list, size_t n
 {
     wb_out sql = {0};
     MYSQL_RES *res;
-    wb_out_z(&sql, "SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME FROM information_schema.STATISTICS WHERE TABLE_SCHEMA"
-                   " IN (");
+    my_keying k = {.of = NULL};
+    wb_out_z(&sql, "SELECT " MY_KEY_FIELDS ", TABLE_SCHEMA, TABLE_NAME FROM information_schema.STATISTICS"
+                   " WHERE TABLE_SCHEMA IN (");
     put_schemas(&sql, list, n);
-    wb_out_z(&sql, ") AND INDEX_NAME = 'PRIMARY' ORDER BY TABLE_SCHEMA, TABLE_NAME, SEQ_IN_INDEX");
+    wb_out_z(&sql, ") AND NON_UNIQUE = 0 ORDER BY TABLE_SCHEMA, TABLE_NAME, " MY_KEY_ORDER);
     wb_code code = my_query(l, "for the keys of its tables", wb_out_cstr(&sql), &res, err);
     wb_out_fini(&sql);
     if (code != WB_OK) return code;
-    for (MYSQL_ROW row; !a->failed && (row = mysql_fetch_row(res));) {
-        size_t at = place_of(g, row[0], row[1]);
+    for (MYSQL_ROW row; code == WB_OK && !a->failed && (row = mysql_fetch_row(res));) {
+        size_t at = place_of(g, row[3], row[4]);
         if (at == SIZE_MAX) continue;
-        my_schema *s = g->of[at];
-        if (!g->keys[at]) s->key = g->keys[at] = wb_arena_zalloc(a, (s->ncols + 1) * sizeof **g->keys);
-        for (uint32_t i = 0; i < s->ncols && g->keys[at] && s->nkey < s->ncols; i++)
-            if (wb_str_is(s->cols[i].name, row[2])) g->keys[at][s->nkey++] = (uint16_t)i;
+        if (k.of != g->of[at]) {
+            if (k.of) my_key_end(&k, a);
+            code = my_key_begin(&k, g->of[at], a, err);
+        }
+        if (code == WB_OK) my_key_row(&k, row, a);
     }
+    if (k.of) my_key_end(&k, a);
     mysql_free_result(res);
-    return a->failed ? my_nomem(err) : WB_OK;
+    return code == WB_OK && a->failed ? my_nomem(err) : code;
 }
 
 static wb_code load_all(my_link *l, loading *g, my_table *const *list, size_t n, wb_arena *a, my_schema *out,
@@ -160,13 +162,10 @@ wb_code my_catalog_shapes(my_link *l, const my_catalog *c, my_table *const *list
     for (size_t i = 0; n <= FEW && i < n && code == WB_OK; i++)
         code = my_shape_load(l, list[i]->schema, list[i]->name, a, &out[i], err);
     if (n <= FEW) return code;
-    loading g = {.cat = c,
-                 .of = calloc(c->n + 1, sizeof(my_schema *)),
-                 .cols = calloc(c->n + 1, sizeof(my_schema_col *)),
-                 .keys = calloc(c->n + 1, sizeof(uint16_t *))};
-    code = g.of && g.cols && g.keys ? load_all(l, &g, list, n, a, out, err) : my_nomem(err);
+    loading g = {
+        .cat = c, .of = calloc(c->n + 1, sizeof(my_schema *)), .cols = calloc(c->n + 1, sizeof(my_schema_col *))};
+    code = g.of && g.cols ? load_all(l, &g, list, n, a, out, err) : my_nomem(err);
     free(g.of);
     free(g.cols);
-    free(g.keys);
     return code;
 }

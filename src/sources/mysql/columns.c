@@ -9,7 +9,7 @@ static wb_str copy(wb_arena *a, const char *z) { return z ? wb_str_of(wb_arena_s
 
 /* ---------------------------------------------------------------- rows of information_schema */
 
-enum { NAME, TYPE, CHARSET, NULLABLE, EXTRA, EXPRESSION, DEFAULT, COMMENT, SRID = MY_COLUMN_SRID };
+enum { NAME, TYPE, CHARSET, NULLABLE, EXTRA, EXPRESSION, DEFAULT, COMMENT, KEY, SRID = MY_COLUMN_SRID };
 
 /* MySQL marks expressions (DEFAULT_GENERATED); MariaDB writes literals as SQL does, and NULL as a word. */
 static void take_default(const my_link *l, MYSQL_ROW row, wb_arena *a, my_schema_col *c)
@@ -29,6 +29,7 @@ void my_column_of_row(const my_link *l, my_schema_col *c, MYSQL_ROW row, wb_aren
     c->comment = copy(a, row[COMMENT]);
     c->extra = copy(a, extra);
     if (row[SRID]) c->srid = (uint32_t)strtoul(row[SRID], NULL, 10);
+    if (row[KEY] && strcmp(row[KEY], "PRI") == 0) c->flags |= WB_COL_KEY;
     if (row[NULLABLE] && strcmp(row[NULLABLE], "NO") == 0) c->flags |= WB_COL_NOT_NULL;
     if ((row[EXPRESSION] && row[EXPRESSION][0]) || made) c->flags |= WB_COL_GENERATED;
     if (strcasestr(extra, "DEFAULT_GENERATED") || strcasestr(extra, "auto_increment")) c->flags |= MY_COL_COMPUTED;
@@ -36,10 +37,53 @@ void my_column_of_row(const my_link *l, my_schema_col *c, MYSQL_ROW row, wb_aren
     take_default(l, row, a, c);
 }
 
-static void add_key_column(my_schema *s, uint16_t *key, const char *name)
+/* ---------------------------------------------------------------- rows of its indexes */
+
+wb_code my_key_begin(my_keying *g, my_schema *of, wb_arena *a, wb_error *err)
 {
-    for (uint32_t i = 0; i < s->ncols && s->nkey < s->ncols; i++)
-        if (wb_str_is(s->cols[i].name, name)) key[s->nkey++] = (uint16_t)i;
+    *g = (my_keying){.of = of, .key = wb_arena_zalloc(a, (of->ncols + 1) * sizeof *g->key)};
+    of->key = g->key;
+    return g->key ? WB_OK : my_nomem(err);
+}
+
+static bool is_primary(const my_keying *g) { return strcmp(g->index, "PRIMARY") == 0; }
+
+/* The index is through. */
+static void judge_index(my_keying *g, wb_arena *a)
+{
+    my_schema *s = g->of;
+    uint32_t marked = 0;
+    if (s->nkey || !g->n || !g->fits) return;
+    for (uint32_t i = 0; i < s->ncols; i++) marked += (s->cols[i].flags & WB_COL_KEY) != 0;
+    if (!is_primary(g) && g->n != marked) return;
+    s->nkey = g->n;
+    s->index = copy(a, g->index);
+}
+
+/* A primary key may have prefixes of columns; a unique one with them is none to the server. */
+void my_key_row(my_keying *g, char **row, wb_arena *a)
+{
+    my_schema *s = g->of;
+    const char *index = row[0] ? row[0] : "", *name = row[1];
+    if (s->nkey) return;
+    if (strcmp(index, g->index) != 0) {
+        judge_index(g, a);
+        (void)snprintf(g->index, sizeof g->index, "%s", index);
+        g->n = 0;
+        g->fits = !s->nkey;
+    }
+    uint32_t at = 0;
+    while (name && at < s->ncols && !wb_str_is(s->cols[at].name, name)) at++;
+    bool found = name && at < s->ncols && g->n < s->ncols;
+    if (!found || (!is_primary(g) && (row[2] || !(s->cols[at].flags & WB_COL_KEY)))) g->fits = false;
+    if (g->fits) g->key[g->n++] = (uint16_t)at;
+}
+
+void my_key_end(my_keying *g, wb_arena *a)
+{
+    my_schema_col *cols = (my_schema_col *)(uintptr_t)g->of->cols;
+    judge_index(g, a);
+    for (uint32_t i = 0; i < g->of->ncols; i++) cols[i].flags &= (uint8_t)~WB_COL_KEY; /* `key` says it from here on */
 }
 
 /* ---------------------------------------------------------------- one table */
@@ -71,23 +115,23 @@ static wb_code load_columns(my_link *l, wb_str schema, wb_str name, wb_arena *a,
     return cols && !a->failed ? WB_OK : my_nomem(err);
 }
 
-/* The primary key's columns, by their places. */
+/* The columns of the primary key, or of what the server takes for it, by their places. */
 static wb_code load_key(my_link *l, wb_str schema, wb_str name, wb_arena *a, my_schema *out, wb_error *err)
 {
     wb_out sql = {0};
     MYSQL_RES *res;
-    wb_out_z(&sql, "SELECT COLUMN_NAME FROM information_schema.STATISTICS");
+    my_keying g;
+    wb_out_z(&sql, "SELECT " MY_KEY_FIELDS " FROM information_schema.STATISTICS");
     put_where(&sql, schema, name);
-    wb_out_z(&sql, " AND INDEX_NAME = 'PRIMARY' ORDER BY SEQ_IN_INDEX");
+    wb_out_z(&sql, " AND NON_UNIQUE = 0 ORDER BY " MY_KEY_ORDER);
     wb_code code = my_query(l, "for a table's key", wb_out_cstr(&sql), &res, err);
     wb_out_fini(&sql);
     if (code != WB_OK) return code;
-    uint16_t *key = wb_arena_zalloc(a, (out->ncols + 1) * sizeof *key);
-    for (MYSQL_ROW row; key && (row = mysql_fetch_row(res));)
-        if (row[0]) add_key_column(out, key, row[0]);
+    code = my_key_begin(&g, out, a, err);
+    for (MYSQL_ROW row; code == WB_OK && (row = mysql_fetch_row(res));) my_key_row(&g, row, a);
+    if (code == WB_OK) my_key_end(&g, a);
     mysql_free_result(res);
-    out->key = key;
-    return key && !a->failed ? WB_OK : my_nomem(err);
+    return code == WB_OK && a->failed ? my_nomem(err) : code;
 }
 
 static wb_code load_engine(my_link *l, wb_str schema, wb_str name, my_schema *out, wb_error *err)

@@ -136,6 +136,7 @@ static void keep_shape(wb_arena *a, const my_schema *from, my_schema *to)
     *to = *from;
     to->schema = keep(a, from->schema);
     to->name = keep(a, from->name);
+    to->index = (wb_str){NULL, 0};
     my_schema_col *cols = wb_arena_alloc(a, (from->ncols + 1) * sizeof *cols);
     uint16_t *key = wb_arena_alloc(a, (from->nkey + 1) * sizeof *key);
     if (!cols || !key) {

@@ -167,9 +167,23 @@ wb_code my_shape_load(my_link *l, wb_str schema, wb_str name, wb_arena *a, my_sc
 /* Rows of information_schema.COLUMNS: these fields, then SRS_ID. */
 #define MY_COLUMN_FIELDS                                                                                               \
     "COLUMN_NAME, COLUMN_TYPE, CHARACTER_SET_NAME, IS_NULLABLE, EXTRA, GENERATION_EXPRESSION, COLUMN_DEFAULT,"         \
-    " COLUMN_COMMENT"
-enum { MY_COLUMN_SRID = 8 };
+    " COLUMN_COMMENT, COLUMN_KEY"
+enum { MY_COLUMN_SRID = 9 };
 void my_column_of_row(const my_link *l, my_schema_col *c, MYSQL_ROW row, wb_arena *a);
+/* Rows of information_schema.STATISTICS of a table whose columns are there, index after index: these fields, so ordered.
+ * The key is the primary one, else the unique one that the server takes for it (COLUMN_KEY says PRI of its columns). */
+#define MY_KEY_FIELDS "INDEX_NAME, COLUMN_NAME, SUB_PART"
+#define MY_KEY_ORDER  "INDEX_NAME <> 'PRIMARY', INDEX_NAME, SEQ_IN_INDEX"
+typedef struct my_keying {
+    my_schema *of;
+    uint16_t *key; /* of->key */
+    char index[260];
+    uint32_t n;
+    bool fits;
+} my_keying;
+wb_code my_key_begin(my_keying *g, my_schema *of, wb_arena *a, wb_error *err) WB_MUST;
+void my_key_row(my_keying *g, char **row, wb_arena *a);
+void my_key_end(my_keying *g, wb_arena *a);
 /* catalog_all.c: of many tables, with a few statements; `out` has one for each, in their order. Who must not see them
  * as they were before a statement that the log has already touches them first. */
 wb_code my_catalog_shapes(my_link *l, const my_catalog *c, my_table *const *list, size_t n, wb_arena *a, my_schema *out,
@@ -194,6 +208,8 @@ wb_code my_track_table(void *arg, const my_map *map, my_schema *out, wb_error *e
 bool my_track_wanted(void *arg, wb_str schema, wb_str table);
 wb_code my_track_ddl(my_source *s, const my_event *ev, wb_error *err) WB_MUST;
 void my_track_settled(my_source *s, wb_pos pos);
+/* open.c: `position` or `start`, as text; empty: neither says. */
+wb_code my_told_text(const my_source *s, wb_out *out, wb_error *err) WB_MUST;
 
 /* missing.c: is `now` the table of `before` with columns added; what older rows have in these (arena: s->scratch); take
  * that back. */
@@ -234,6 +250,7 @@ typedef struct my_xa { /* prepared: its GTID counts when it is decided */
 struct my_source {
     /* options */
     const char *url, *position;
+    const wb_node *start_at;
     wb_list table_list;
     int snapshot_mode, snapshot_locking;
     int64_t snapshot_workers, snapshot_chunk, snapshot_turn_ms;
@@ -258,6 +275,7 @@ struct my_source {
     my_link side, dump;
     my_catalog cat;
     wb_out start;   /* of the stream: a position */
+    wb_out told;    /* `position` or `start`, as text */
     wb_arena arena; /* for the session: patterns */
     wb_patterns *patterns;
     my_decoder *decoder;

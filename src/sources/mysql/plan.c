@@ -252,14 +252,10 @@ static wb_code make_col(maker *k, uint32_t i, wb_error *err)
     return failed ? my_no_memory(k->d, err) : WB_OK;
 }
 
-/* The key: the log's, else the schema's, in the order of the log's columns. Returns how many. */
-static uint32_t make_key(const maker *k, uint16_t *key)
+/* The schema's, by the log's columns. Returns how many. */
+static uint32_t schema_key(const maker *k, uint16_t *key)
 {
     const my_map *m = k->map;
-    if (m->has_key) {
-        memcpy(key, m->key, m->nkey * sizeof *key);
-        return m->nkey;
-    }
     uint32_t n = 0;
     for (uint32_t j = 0; j < k->schema.nkey; j++) {
         const my_schema_col *want = &k->schema.cols[k->schema.key[j]];
@@ -272,6 +268,20 @@ static uint32_t make_key(const maker *k, uint16_t *key)
         if (n != j + 1) return 0; /* half a key is none */
     }
     return n;
+}
+
+/* The key: the log's, else the schema's. Of the same columns the schema's, whose order the copy has: of two unique keys
+ * over them either may be the key. Returns how many. */
+static uint32_t make_key(const maker *k, uint16_t *key)
+{
+    const my_map *m = k->map;
+    uint32_t n = schema_key(k, key), same = 0;
+    if (!m->has_key) return n;
+    for (uint32_t i = 0; i < m->nkey && n == m->nkey; i++)
+        for (uint32_t j = 0; j < n; j++) same += m->key[i] == key[j];
+    if (n && n == m->nkey && same == n) return n;
+    memcpy(key, m->key, m->nkey * sizeof *key);
+    return m->nkey;
 }
 
 static wb_code make_table(maker *k, wb_error *err)

@@ -76,7 +76,7 @@ wb_table *my_table_of_schema(const my_schema *s, my_flavor flavor, wb_error *err
                               .type_mod = my_type_mod(&t),
                               .id = from->id,
                               .kind = (uint8_t)my_type_kind(&t),
-                              .flags = from->flags};
+                              .flags = (uint8_t)(from->flags & ~WB_COL_KEY)};
         my_schema_describe(from, &cols[i]);
     }
     for (uint32_t k = 0; cols && k < s->nkey; k++) cols[s->key[k]].flags |= WB_COL_KEY;

@@ -63,6 +63,7 @@ typedef struct my_schema {
     const my_schema_col *cols;
     uint32_t nkey; /* primary key, else the unique key that identifies a row; 0: take the table map's          */
     const uint16_t *key;
+    wb_str index; /* that has them, while it is being looked at; empty: not known                              */
     my_engine engine;
 } my_schema;
 

@@ -201,6 +201,7 @@ static wb_code describe(my_source *s, sql_job *j, const my_table *t, const my_sc
         wb_str name = sh->cols[sh->key[k]].name;
         ct->key[ct->nkey++] = (wb_str){wb_arena_strndup(&c->arena, name.ptr, name.len), name.len};
     }
+    ct->index = (wb_str){wb_arena_strndup(&c->arena, sh->index.len ? sh->index.ptr : "", sh->index.len), sh->index.len};
     wb_code code = narrow(s, ct, t, sh, err);
     if (code != WB_OK) return code;
     const wb_table *read = ct->narrow ? ct->narrow : ct->table;

@@ -1,4 +1,4 @@
-/* snap_split.c: a large table into ranges of its primary key. Where the key begins with an integer, its values are
+/* snap_split.c: a large table into ranges of its key. Where the key begins with an integer, its values are
  * halved until the server expects few enough rows between two of them: it answers that from its index, without reading
  * rows. Else the key is walked through once, from boundary to boundary. Boundaries need not be exact: they are values
  * that divide the key's order, nothing more; they are kept as SQL writes them. Source thread. */
@@ -24,7 +24,9 @@ static void put_from(const splitting *x, wb_out *sql)
 {
     wb_out_z(sql, " FROM ");
     my_put_table(sql, x->sh->schema, x->sh->name);
-    wb_out_z(sql, " FORCE INDEX (PRIMARY)");
+    wb_out_z(sql, " FORCE INDEX (");
+    my_put_ident(sql, x->sh->index);
+    wb_out_byte(sql, ')');
 }
 
 static wb_str key_name(const splitting *x, uint32_t k) { return x->sh->cols[x->sh->key[k]].name; }

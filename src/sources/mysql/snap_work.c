@@ -74,7 +74,11 @@ static wb_code start_chunk(void *ctx, sql_worker *w, sql_job *j, size_t chunk, w
     wb_out sql = {0};
     WB_UNUSED(ctx);
     wb_out_z(&sql, ct->select);
-    if (c->low.len || c->high.len) wb_out_z(&sql, " FORCE INDEX (PRIMARY)");
+    if (c->low.len || c->high.len) {
+        wb_out_z(&sql, " FORCE INDEX (");
+        my_put_ident(&sql, ct->index);
+        wb_out_byte(&sql, ')');
+    }
     wb_out_z(&sql, " WHERE ");
     size_t before = sql.len;
     sql_put_range(&sql, &my_dialect, ct->key, ct->nkey, c);

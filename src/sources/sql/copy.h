@@ -31,6 +31,7 @@ typedef struct sql_copy_table {
     const char *name;       /* of the table, as SQL writes it                               */
     wb_str *key;            /* names of the key's columns, in order                         */
     size_t nkey;
+    wb_str index; /* that has them, where the source's SQL names it */
     bool begun; /* its first row was handed over */
     bool plain; /* no snapshot covers it: it is read while it is locked */
     size_t reader; /* the connection that reads it, + 1; 0: any               */
