@@ -83,14 +83,17 @@ def test_goes_on_in_the_log_of_mysql(my_wb, my):
     my.sql("insert into t values (3, 'three', 3)")
     wb = my_wb
     for source, words in (({"position": files, "snapshot": "never"}, "has no GTIDs"), ({"position": f"{gtids} {files}"}, "needs snapshot: never"),
-                          ({"position": "here", "snapshot": "never"}, "is not a position")):
+                          ({"position": "here", "snapshot": "never"}, "is not a position"), ({"start": {"time": "2026-01-01"}}, "no time is one place"),
+                          ({"start": {"file": state[0]}}, "belong together"), ({"start": {"lsn": "0/1"}}, "it knows gtid, file, pos"),
+                          ({"start": {"gtid": gtids}, "position": files}, "leave one of them out")):
         wb.write([wb.file_target()], source=source).run("--until", "now", code=(2, 3))
         assert words in wb.last_log(), wb.tail()
-    wb.write([wb.file_target(operations=["insert"])], source={"position": f"{gtids} {files}", "snapshot": "never"})
-    wb.until_now()
-    wb.until_now()
-    rows = [json.loads(line)["record"] for line in wb.out.read_text().splitlines()]
-    assert [(r["id"], r["v"], r.get("n")) for r in rows] == [(2, "two", None), (3, "three", 3)], rows
+    for i, place in enumerate(({"position": f"{gtids} {files}"}, {"start": {"gtid": gtids, "file": state[0], "pos": state[1]}}, {"start": {"gtid": gtids}})):
+        wb.write([wb.file_target(path=f"out{i}.jsonl", operations=["insert"])], source={**place, "snapshot": "never"}, state=f"state{i}")
+        wb.until_now()
+        wb.until_now()
+        rows = [json.loads(line)["record"] for line in (wb.dir / f"out{i}.jsonl").read_text().splitlines()]
+        assert [(r["id"], r["v"], r.get("n")) for r in rows] == [(2, "two", None), (3, "three", 3)], rows
 
 
 def test_rabbitmq_sink(wb):

@@ -71,7 +71,7 @@ def test_slot_of_debezium_with_a_snapshot(wb, db):
 
 
 def test_slot_of_pg_recvlogical_with_its_position(wb, db):
-    """The tool had written more than the server knows of: slot_position says so, and nothing comes twice."""
+    """The tool had written more than the server knows of: slot_position or start says so, and nothing comes twice."""
     table(db)
     db.sql("create publication pub for table t")
     assert recvlogical(db, "--slot", "theirs", "--create-slot", "-P", "pgoutput").returncode == 0
@@ -83,7 +83,15 @@ def test_slot_of_pg_recvlogical_with_its_position(wb, db):
     assert "not an LSN" in wb.last_log()
     wb.write([wb.file_target()], source={**source, "slot_position": "7FFF/0"}).run(code=(2, 3), timeout=20)
     assert "log ends at" in wb.last_log()
-    wb.write([wb.file_target()], source={**source, "slot_position": str(position)}).until_now()
+    for start, words in (({"time": "2026-01-01"}, "cannot go back to a time"), ({"gtid": "0-1-2"}, "no place called gtid"), ("now", "is a map"),
+                         ({"lsn": "nonsense"}, "not an LSN")):
+        wb.write([wb.file_target()], source={**source, "start": start}).run(code=(2, 3), timeout=20)
+        assert words in wb.last_log() and words in wb.command("check", wb.file, code=1).stdout, words
+    wb.write([wb.file_target()], source={**source, "start": {"lsn": str(position)}, "slot_position": str(position)}).run(code=(2, 3), timeout=20)
+    assert "leave one of them out" in wb.last_log()
+    wb.write([wb.file_target()], source={**source, "slot": "nobodys", "start": {"lsn": str(position)}}).run(code=(2, 3), timeout=20)
+    assert "does not exist" in wb.last_log() and db.slots() == ["theirs"]
+    wb.write([wb.file_target()], source={**source, "start": {"lsn": str(position)}}).until_now()
     assert [r["record"]["id"] for r in records(wb.out)] == ["3"]
 
 

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "my.h"
+#include "sources/sql/start.h"
 
 static wb_code load_tables(my_source *s, wb_error *err)
 {
@@ -47,19 +48,43 @@ static wb_code here_and_now(my_source *s, wb_out *out, wb_error *err)
     return code;
 }
 
-/* The option `position`, as a position of this server; that the server still has its log is looked at. */
-static wb_code told_place(my_source *s, wb_out *out, wb_error *err)
+/* `position`, or `start` in its words; empty: neither says. */
+wb_code my_told_text(const my_source *s, wb_out *out, wb_error *err)
+{
+    static const sql_start_rule rule = {
+        {"gtid", "file", "pos"},
+        "the log is in the order of commits, whose times may go back; no time is one place in it.",
+        "Find the place with `walbrook decode` or mysqlbinlog --start-datetime, and write start: {file: …, pos: …}, or "
+        "{gtid: …}."};
+    const char *texts[SQL_START_MAX];
+    wb_out_reset(out);
+    wb_code code = sql_start_read(s->start_at, &rule, texts, err);
+    if (code != WB_OK) return code;
+    bool any = texts[0] || texts[1] || texts[2];
+    if (any && s->position)
+        return wb_node_fail(s->start_at, err, "start and position say the same thing: leave one of them out.");
+    if (!texts[1] != !texts[2]) return wb_node_fail(s->start_at, err, "start: file and pos belong together.");
+    if (s->position) wb_out_z(out, s->position);
+    if (texts[0]) wb_out_z(out, texts[0]);
+    if (texts[0] && texts[1]) wb_out_byte(out, ' ');
+    if (texts[1]) wb_out_printf(out, "%s:%s", texts[1], texts[2]);
+    return out->failed ? my_nomem(err) : WB_OK;
+}
+
+/* That, as a position of this server; that the server still has its log is looked at. */
+static wb_code told_place(my_source *s, wb_str text, wb_out *out, wb_error *err)
 {
     wb_out parsed = {0};
     my_pos p = {.flavor = MY_UNKNOWN};
     my_gtid_set *set = my_gtid_set_new();
     size_t len = 0;
     char *room = wb_out_room(&parsed, MY_POS_MAX);
-    wb_code code = room && set ? my_pos_parse(wb_str_of(s->position), room, MY_POS_MAX, &len, err) : my_nomem(err);
+    wb_code code = room && set ? my_pos_parse(text, room, MY_POS_MAX, &len, err) : my_nomem(err);
     if (code == WB_OK && !(my_pos_read((wb_pos){room, len}, &p) && (!p.has_set || my_pos_set(&p, set))))
         code = my_nomem(err);
     if (code == WB_OK && !p.has_set && s->server.gtid) {
-        code = wb_fail(err, WB_E_CONFIG, WB_NEVER, "position: %s has no GTIDs, and this server has them.", s->position);
+        code = wb_fail(err, WB_E_CONFIG, WB_NEVER, "position: %.*s has no GTIDs, and this server has them.",
+                       (int)WB_MIN(text.len, (size_t)200), text.ptr);
         wb_hint(err, "Write the GTID set that was executed there, and after a blank the file and offset.");
     }
     p.flavor = s->server.flavor;
@@ -136,7 +161,8 @@ static wb_code find_start(my_source *s, const wb_resume *resume, wb_error *err)
     for (int i = 0; i < TRIES && code == WB_OK && !holds; i++) {
         if (!resume->pos.len) {
             wb_out_reset(from);
-            code = s->position && !s->tail ? told_place(s, from, err) : here_and_now(s, from, err);
+            code = s->told.len && !s->tail ? told_place(s, (wb_str){s->told.p, s->told.len}, from, err)
+                                           : here_and_now(s, from, err);
         }
         my_track_start start = {.baseline = !resume->pos.len, .from = {from->p, from->len}};
         if (code == WB_OK) code = my_track_open(s, &start, &holds, err);
@@ -217,7 +243,8 @@ static wb_code begin_session(my_source *s, const wb_resume *resume, wb_error *er
     if (code == WB_OK) code = load_tables(s, err);
     if (code != WB_OK) return code;
     if (s->snapshot_mode == SQL_SNAP_ONLY) return snapshot_only(s, &r, err);
-    if (s->position && !s->tail && !r.pos.len) code = check_told(s, err);
+    code = my_told_text(s, &s->told, err);
+    if (code == WB_OK && s->told.len && !s->tail && !r.pos.len) code = check_told(s, err);
     if (code != WB_OK) return code;
     bool copies = s->fresh && s->snapshot_mode != SQL_SNAP_NEVER, free = s->snapshot_locking == MY_LOCKING_NONE;
     code = identify(s, r.pos, err);

@@ -56,6 +56,13 @@ static const wb_option options[] = {
      .detail = "A GTID set, and after a blank FILE:OFFSET; without GTIDs FILE:OFFSET alone. It is what the tool before "
                "has had: changes begin right after it. With snapshot: never, and binlog_row_metadata = FULL.",
      .example = "\"3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5 binlog.000003:157\""},
+    {.name = "start",
+     .type = WB_OPT_NODE,
+     .offset = AT(start_at),
+     .flags = WB_OPT_ADVANCED,
+     .brief = "The same as position, as a map: {gtid: …} or {file: …, pos: …}, or all three",
+     .detail = "Not {time: …}: the log is not in the order of times; `walbrook decode` shows where a time is.",
+     .example = "{file: binlog.000003, pos: 157}"},
     {.name = "snapshot_locking",
      .type = WB_OPT_ENUM,
      .offset = AT(snapshot_locking),
@@ -178,6 +185,7 @@ void my_close(void *ctx)
     free(s->xas);
     wb_out_fini(&s->pos_text);
     wb_out_fini(&s->start);
+    wb_out_fini(&s->told);
     wb_arena_fini(&s->arena);
     wb_arena_fini(&s->scratch);
     atomic_store(&s->interrupted, false);

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/options.h"
+#include "sources/sql/start.h"
 
 /* ---------------------------------------------------------------- the server */
 
@@ -137,6 +138,7 @@ typedef struct plan {
     bool make_slot; /* before it, an old one of ours is dropped                   */
     bool first;     /* publications may be made and changed                       */
     bool snapshot;  /* for s->fresh                                               */
+    pg_lsn told;    /* slot_position or start; 0: not given                       */
 } plan;
 
 static wb_code check_kind(const pg_source *s, const pg_slot *slot, wb_error *err)
@@ -199,16 +201,32 @@ static wb_code check_slot(pg_source *s, const plan *p, wb_error *err)
     return WB_OK;
 }
 
+/* slot_position or start: how far somebody else had read; 0: neither says. */
+wb_code pg_told_position(const pg_source *s, pg_lsn *told, wb_error *err)
+{
+    static const sql_start_rule rule = {
+        {"lsn"},
+        "a slot begins where it was made or read to, and cannot go back to a time.",
+        "Write start: {lsn: …} with what the tool that read the slot before said last; or copy the tables (snapshot)."};
+    const char *texts[SQL_START_MAX], *text = s->slot_position;
+    *told = 0;
+    wb_code code = sql_start_read(s->start_at, &rule, texts, err);
+    if (code != WB_OK) return code;
+    if (text && texts[0])
+        return wb_node_fail(s->start_at, err, "start and slot_position say the same thing: leave one of them out.");
+    if (texts[0]) text = texts[0];
+    if (!text || pg_lsn_parse(wb_str_of(text), told)) return WB_OK;
+    wb_fail(err, WB_E_CONFIG, WB_NEVER, "%s is '%.40s', which is not an LSN.",
+            texts[0] ? "start: lsn" : "slot_position", text);
+    wb_hint(err, "It looks like 0/16B3748.");
+    return WB_E_CONFIG;
+}
+
 /* A slot that somebody else made and read: from where that one stopped, not from where we begin to look. */
 static wb_code adopt(pg_source *s, plan *p, wb_error *err)
 {
     char a[PG_LSN_TEXT], b[PG_LSN_TEXT];
-    pg_lsn told = 0;
-    if (s->slot_position && !pg_lsn_parse(wb_str_of(s->slot_position), &told)) {
-        wb_fail(err, WB_E_CONFIG, WB_NEVER, "slot_position is '%.40s', which is not an LSN.", s->slot_position);
-        wb_hint(err, "It looks like 0/16B3748.");
-        return WB_E_CONFIG;
-    }
+    pg_lsn told = p->told;
     wb_code code = check_slot(s, p, err);
     if (code != WB_OK) return code;
     if (p->snapshot) told = 0; /* it has all that came before */
@@ -243,11 +261,27 @@ static wb_code check_strange_slot(pg_source *s, plan *p, wb_error *err)
     return WB_E_STATE;
 }
 
+/* A new slot begins now: what lies between would be lost. */
+static wb_code no_slot_to_start(pg_source *s, const plan *p, wb_error *err)
+{
+    char text[PG_LSN_TEXT];
+    wb_fail(
+        err, WB_E_CONFIG, WB_NEVER,
+        "Changes are to begin at %s, and the replication slot %s, which would have kept the log from there, does not "
+        "exist.",
+        pg_lsn_text(p->told, text), s->names.slot);
+    wb_hint(err,
+            "Name the slot that the tool before has read in `slot`; or copy the tables (snapshot: initial), without "
+            "a place to begin at.");
+    return WB_E_CONFIG;
+}
+
 /* What is to be done, from what is there. */
 static wb_code make_plan(pg_source *s, plan *p, wb_error *err)
 {
     char made[PG_NAME], making[PG_NAME];
-    wb_code code = pg_slot_look(&s->side, s->names.slot, &p->slot, err);
+    wb_code code = pg_told_position(s, &p->told, err);
+    if (code == WB_OK) code = pg_slot_look(&s->side, s->names.slot, &p->slot, err);
     if (code == WB_OK) code = sql_fact_get(s->host, "slot", made, sizeof made, err);
     if (code == WB_OK) code = sql_fact_get(s->host, "making_slot", making, sizeof making, err);
     if (code == WB_OK) code = pg_slot_release(s, &s->side, s->names.slot, &p->slot, err);
@@ -264,6 +298,7 @@ static wb_code make_plan(pg_source *s, plan *p, wb_error *err)
     p->first = !keep;
     if (keep) return p->slot_ours ? check_slot(s, p, err) : check_strange_slot(s, p, err);
     p->make_slot = true;
+    if (p->told && !p->snapshot && !s->tail) return no_slot_to_start(s, p, err);
     if (p->slot.exists && p->slot.active) return pg_slot_active(&p->slot, s->names.slot, err);
     if (s->create_slot) return WB_OK;
     wb_fail(err, WB_E_CONFIG, WB_NEVER, "The replication slot %s does not exist, and create_slot is off.",

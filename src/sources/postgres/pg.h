@@ -379,6 +379,7 @@ struct pg_source {
     const char *url;
     wb_list table_list;
     const char *slot_option, *publication_option, *slot_position;
+    const wb_node *start_at;
     int snapshot_mode, failover, origin, generated_columns, new_tables;
     int64_t snapshot_workers, snapshot_chunk, snapshot_turn_ms;
     const wb_node *snapshot_where, *snapshot_columns;
@@ -512,6 +513,7 @@ wb_code pg_service_look(pg_link *l, const pg_service **out, wb_error *err) WB_MU
 wb_code pg_check(void *ctx, wb_host *h, wb_report *r, wb_error *err);
 /* s->timeline and s->system from the state. Not while another thread reads the state. */
 void pg_timeline_recall(pg_source *s, wb_host *h);
+wb_code pg_told_position(const pg_source *s, pg_lsn *told, wb_error *err) WB_MUST;
 wb_code pg_tip(void *ctx, wb_host *h, void *out, size_t cap, size_t *len, wb_error *err);
 wb_code pg_status(void *ctx, wb_host *h, wb_pos settled, const wb_facts *facts, wb_error *err);
 wb_code pg_drop(void *ctx, wb_host *h, void (*say)(void *arg, const char *line), void *arg, wb_error *err);

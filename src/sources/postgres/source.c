@@ -81,6 +81,13 @@ static const wb_option options[] = {
          "An LSN: what pg_recvlogical said last, lsn_commit of Debezium's offset. Changes begin right after it. A "
          "slot that begins later than that is refused with the size of the gap. With snapshot: never.",
      .example = "0/16B3748"},
+    {.name = "start",
+     .type = WB_OPT_NODE,
+     .offset = AT(start_at),
+     .flags = WB_OPT_ADVANCED,
+     .brief = "The same as slot_position, as a map: {lsn: …}",
+     .detail = "Not {time: …}: a slot cannot go back to a time.",
+     .example = "{lsn: 0/16B3748}"},
     {.name = "failover",
      .type = WB_OPT_ENUM,
      .offset = AT(failover),
