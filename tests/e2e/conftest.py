@@ -171,9 +171,9 @@ def own_kafka():
     """A factory of brokers that a test may break: own_kafka("num.partitions=3")."""
     made = []
 
-    def make(*options):
+    def make(*options, where=None):
         try:
-            made.append(Kafka(*options))
+            made.append(Kafka(*options, where=where))
         except (RuntimeError, subprocess.TimeoutExpired) as e:
             missing(str(e))
         return made[-1]

@@ -1,5 +1,7 @@
 """A disk that is full, for each thing that we write: it says so, waits or stops, and loses and repeats nothing."""
+import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -97,3 +99,25 @@ def test_spool_limit(wb, db, table):
     wb.term()
     assert "spool" in wb.log().lower()
     assert no_repeats(wb.out, "t") == 30000
+
+
+@pytest.mark.parametrize("delivery", ["at_least_once", "exactly_once"])
+def test_a_broker_on_a_full_disk(wb, db, table, tmpfs, own_kafka, folder, delivery):  # proves G-01 G-11
+    """Kafka ends when its only log folder is full; when there is room and it runs again all of it arrives, in order."""
+    small = tmpfs("6m")
+    kafka = own_kafka(f"log.dirs={small}", f"metadata.log.dir={folder}/kafka/data", "log.index.size.max.bytes=4096", "log.segment.bytes=1048576",
+                      where=folder / "kafka")
+    topic = f"{db.name}.public.t"
+    wb.write([{"type": "kafka", "brokers": kafka.brokers, "topic": topic, "compression": "none", "delivery": delivery}, wb.file_target()], answer_timeout="2s")
+    wb.start().streaming()
+    db.sql("insert into t select g, repeat('x', 1000) from generate_series(1, %s) g", ROWS)
+    wait_until(lambda: not Path(f"/proc/{kafka.pid}").exists(), 60, "the broker's end", alive=wb)
+    wait_until(lambda: '"level":"warn","part":"target kafka"' in wb.last_log(), 60, "a word about the broker", alive=wb)
+    wait_file(wb, "t")
+    make_room(small, "64m")
+    kafka.start()
+    wait_until(lambda: len({m.key for m in kafka.read(topic)}) == ROWS, 60, "all rows", alive=wb)
+    wb.term()
+    ids = [json.loads(m.key)["id"] for m in kafka.read(topic)]
+    assert list(dict.fromkeys(ids)) == list(range(1, ROWS + 1))
+    assert delivery == "at_least_once" or len(ids) == ROWS
