@@ -38,6 +38,11 @@ class Broker:
                     return n
                 n += 1
 
+    def make(self, topic):
+        admin = AdminClient({"bootstrap.servers": self.address})  # must live until the answer is there
+        for f in admin.create_topics([NewTopic(topic, 1, 1)]).values():
+            f.result(30)
+
     def consumer(self, **more):
         return confluent_kafka.Consumer({"bootstrap.servers": self.address, "group.id": "bench", "enable.partition.eof": True,
                                          "isolation.level": "read_committed", "enable.auto.commit": False, **more})
@@ -59,8 +64,7 @@ class Broker:
         config.write_text("".join(f"{k}={v}\n" for k, v in everything.items()))
         if offsets:
             write_offsets(folder, Path(f"{config}.offsets"), offsets)
-        for f in AdminClient({"bootstrap.servers": self.address}).create_topics([NewTopic(topic, 1, 1)]).values():
-            f.result(30)
+        self.make(topic)
         c = self.consumer()
         with open(folder / "log", "wb") as log:
             p = subprocess.Popen([script, "run", kind, config, self.address], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
