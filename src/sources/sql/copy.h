@@ -41,11 +41,12 @@ typedef struct sql_worker { /* one connection */
     void *own;              /* the source's                                                               */
     sql_job *job;           /* NULL: idle                                                                 */
     size_t chunk;
-    bool early; /* it is begun for the next turn: not read yet                                  */
-    bool ended; /* all is read                                                                  */
-    bool dry;   /* nothing was there; until poll() says otherwise                               */
-    char *row;  /* the last one read: what is said of it depends on whether another follows     */
-    char *next; /* which is this one                                                            */
+    bool early;    /* it is begun for the next turn: not read yet                                  */
+    bool ended;    /* all is read                                                                  */
+    bool dry;      /* nothing was there; until poll() says otherwise                               */
+    uint64_t turn; /* in which order chunks were begun */
+    char *row;     /* the last one read: what is said of it depends on whether another follows     */
+    char *next;    /* which is this one                                                            */
     size_t len, next_len;
 } sql_worker;
 
@@ -100,6 +101,8 @@ typedef struct sql_copy {
     bool turn, begun, closing, noted, reset, again;
     uint64_t seq, mask;
     int64_t turn_until;
+    uint64_t begins;      /* chunks that were begun */
+    int64_t blocked_us;   /* there was no budget then; 0: always */
     size_t bytes, waited; /* waited: so many when it waited for rows last */
     uint64_t ordinal;
     size_t cursor; /* jobs before it have nothing for this turn */
@@ -145,6 +148,7 @@ void sql_copy_free_workers(sql_copy *c);
 wb_code sql_copy_room(sql_copy *c, size_t need, wb_error *err) WB_MUST; /* WB_AGAIN: no budget */
 bool sql_copy_pick(sql_copy *c, const sql_worker *w, uint64_t mask, sql_job **job, size_t *chunk);
 wb_code sql_copy_assign(sql_copy *c, wb_error *err) WB_MUST; /* work for those who have none */
+bool sql_copy_wants(const sql_copy *c, const sql_worker *w); /* are its rows wanted now? */
 wb_code sql_copy_visit(sql_copy *c, bool *dry, wb_error *err) WB_MUST;
 void sql_copy_tell(sql_copy *c, const wb_table *t, bool now);
 

@@ -4,7 +4,7 @@
 
 #include "base/clock.h"
 
-enum { TELL_US = 200000, VISIT = 512 /* rows of one connection before the next one's */ };
+enum { TELL_US = 200000, IN_ORDER_US = 50000, VISIT = 512 /* rows of one connection before the next one's */ };
 
 /* ---------------------------------------------------------------- batches */
 
@@ -198,6 +198,7 @@ static wb_code start(sql_copy *c, sql_worker *w, sql_job *j, size_t chunk, wb_er
     if (code != WB_OK) return code;
     w->job = j;
     w->chunk = chunk;
+    w->turn = ++c->begins;
     w->ended = w->dry = false;
     j->chunks[chunk].taken = true;
     j->open++;
@@ -270,13 +271,27 @@ static wb_code visit(sql_copy *c, sql_worker *w, bool *dry, wb_error *err)
     return code;
 }
 
+/* When targets are slower than the server, rows come chunk by chunk, in the order of their keys: databases take that
+ * faster than two ranges at once. */
+static bool in_order(const sql_copy *c) { return c->blocked_us && wb_mono_us() - c->blocked_us < IN_ORDER_US; }
+
+bool sql_copy_wants(const sql_copy *c, const sql_worker *w)
+{
+    if (!w->job || w->early) return false;
+    for (size_t i = 0; i < c->nworkers && in_order(c); i++) {
+        const sql_worker *o = &c->workers[i];
+        if (o->job && !o->early && o->turn < w->turn) return false;
+    }
+    return true;
+}
+
 /* Some rows of everybody who has some. *dry: nobody has. */
 wb_code sql_copy_visit(sql_copy *c, bool *dry, wb_error *err)
 {
     *dry = true;
     for (size_t i = 0; i < c->nworkers; i++) {
         sql_worker *w = &c->workers[i];
-        if (!w->job || w->early || w->dry) continue;
+        if (w->dry || !sql_copy_wants(c, w)) continue;
         wb_code code = visit(c, w, &w->dry, err);
         if (code != WB_OK) return code;
         *dry = *dry && w->dry;

@@ -129,7 +129,7 @@ static void wait_for_rows(sql_copy *c, int64_t until)
     int64_t left = WB_MIN(until - wb_mono_us(), (int64_t)100000);
     for (size_t i = 0; i < c->nworkers; i++) {
         sql_worker *w = &c->workers[i];
-        if (!w->job || w->early) continue;
+        if (!sql_copy_wants(c, w)) continue;
         who[many] = w;
         fds[many++] = (struct pollfd){c->ops->fd(w), POLLIN, 0};
     }
@@ -185,7 +185,10 @@ wb_code sql_copy_turns(sql_copy *c, int ms, wb_error *err)
             wb_code alive = c->ops->alive(c->source, err);
             if (code == WB_OK) code = alive;
         }
-        if (code == WB_AGAIN) return wait_for_budget(c, until);
+        if (code == WB_AGAIN) {
+            c->blocked_us = wb_mono_us();
+            return wait_for_budget(c, until);
+        }
         if (code != WB_OK) return code;
         if (wb_mono_us() >= until || c->ops->stopped(c->source)) return WB_OK;
     }
