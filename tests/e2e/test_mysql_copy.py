@@ -5,6 +5,7 @@ import random
 import signal
 import sqlite3
 import subprocess
+import threading
 import time
 
 import pymysql
@@ -268,11 +269,12 @@ def test_a_table_joins_and_one_is_read_again(my_wb, my, load):
 
 # proves G-06
 @pytest.mark.servers("my97", "m118")
-def test_tables_are_altered_meanwhile(my_wb, my, load):
+@pytest.mark.parametrize("locking", ["minimal", "none"])
+def test_tables_are_altered_meanwhile(my_wb, my, load, locking):
     """Between a crash and the rest of the copy: renames, a new key, TRUNCATE, DROP; and a table that others swap in."""
     for t in ("a", "b", "c", "d", "e"):
         wide(my, t, 2500)
-    wb = my_wb.write([my_wb.sqlite_target()], source=source(my, snapshot_turn="5ms"), **FAST)
+    wb = my_wb.write([my_wb.sqlite_target()], source=source(my, snapshot_locking=locking, snapshot_turn="5ms"), **FAST)
     writer = load(my, churn(random.Random(5), ["a"], 2500), pause=0.005)
     for what in ("rename table b to b2", "alter table c drop primary key, add primary key (v, id)", "truncate table d; insert into d values (1, 1, 'after', null)",
                  "drop table e", "create table a2 like a; rename table c to c_old, d to c, c_old to d"):
@@ -300,13 +302,13 @@ def test_renamed_before_its_copy_was_whole(make_wb, my):
 
 
 # proves G-06
-@pytest.mark.servers("m10", "m118")
+@pytest.mark.servers("my97", "m10", "m118")
 def test_without_any_lock(my_wb, my, load):
     """snapshot_locking: none: in turns with the stream under load, interrupted, with a user who may not lock."""
     wide(my, "a", 6000)
     wide(my, "b", 3000)
-    my.server.sql(f"create or replace user unlocking identified by 'hunter2'; grant select, replication slave, replication client, "
-                  f"binlog monitor on *.* to unlocking")
+    my.server.sql(f"drop user if exists unlocking; create user unlocking identified by 'hunter2'; grant select, replication slave, "
+                  f"{'replication client' if my.mysql else 'binlog monitor'} on *.* to unlocking")
     wb = my_wb.write([my_wb.sqlite_target(), my_wb.file_target()],
                      source=source(my, snapshot_locking="none", snapshot_turn="1ms", url=my.url(user="unlocking", password="hunter2")), **FAST)
     rng = random.Random(12)
@@ -323,13 +325,45 @@ def test_without_any_lock(my_wb, my, load):
     assert "UPDATE" in kinds[:len(kinds) - kinds[::-1].index("READ")], "the stream rested until the copy was over"
 
 
+@pytest.mark.servers("my97")
+def test_a_view_without_locks_has_what_was_handed_over(own_my_server, make_wb):  # proves G-06
+    """A commit in the log that nobody sees yet, since no replica has acknowledged it: a view of now would lack its row, and
+    the stream has brought the row already."""
+    server = own_my_server("my97", "--plugin-load-add=semisync_source.so", "--rpl-semi-sync-source-timeout=600000")
+    my = MyDatabase(server)
+    wide(my, "a", 3000)
+    wb = make_wb(my)
+    wb.write([wb.sqlite_target(), wb.file_target()], source=source(my, snapshot_locking="none"), **FAST).start()
+    wait_same(my, wb, "a", timeout=60)
+    server.sql("set global rpl_semi_sync_source_enabled = on, global rpl_semi_sync_source_wait_no_replica = on")
+    other = server.connect(my.name)
+    held = threading.Thread(target=other.cursor().execute, args=("insert into a values (90000, 1, 'held', null)",))
+    held.start()
+    try:
+        wait_until(lambda: any(e["record"].get("id") == "90000" for e in events(wb, "a")), 30, "the row, from the log", alive=wb)
+        wb.command("resync", wb.file, "a", code=0)
+        wait_until(lambda: "waits for others to see" in wb.last_log(), 30, "the copy to wait", alive=wb)
+        assert not my.sql("select 1 from a where id = 90000") and set(reads(wb.out, "a").values()) == {1}
+    finally:
+        server.sql("set global rpl_semi_sync_source_enabled = off")
+        held.join()
+        other.close()
+    assert wb.last_log().count("waits for others to see") == 1
+    wait_until(lambda: set(reads(wb.out, "a").values()) == {1, 2}, 30, "the second copy", alive=wb)
+    wait_same(my, wb, "a", timeout=60)
+
+
 @pytest.mark.servers("my97", "m10")
 def test_without_any_lock_is_refused_by_name(my_wb, my):
-    my.sql("create table nokey (id int)")
+    my.sql("create table nokey (id int); insert into nokey values (1)")
     wb = my_wb.write([my_wb.file_target()], source=source(my, snapshot_locking="none"))
     wb.run("--until", "now", code=3)
-    said = wb.last_log()
-    assert ("does not tell which transactions" if my.mysql else "nokey: it has no primary key") in said and "minimal" in said
+    assert "nokey: it has no primary key" in wb.last_log() and "minimal" in wb.last_log()
+    my_wb.write([my_wb.file_target()], source=source(my, snapshot_locking="none", snapshot="only"), name="one").run()
+    assert len(events(wb, "nokey")) == 1, "one view, and nothing that follows: no key is needed"
+    my.sql("create table plain (id int primary key) engine = MyISAM")
+    my_wb.write([my_wb.file_target(path="two")], source=source(my, snapshot_locking="none", snapshot="only"), name="two").run(code=3)
+    assert "plain: its engine has no transactions" in wb.last_log()
 
 
 # proves G-06

@@ -153,6 +153,11 @@ def test_file_positions_without_gtid(own_my_server, make_wb):
     assert same(my, wb, "t")
     assert [e["record"]["id"] for e in events(wb, "t")] == ["1", "2", "3"]
     assert events(wb, "t")[1]["global_id"] is None
+    wb.write([wb.file_target(path="other")], source={"snapshot_locking": "none"}, name="other")
+    wb.run("--until", "now", code=3)
+    assert "without GTIDs MySQL does not tell which transactions others see" in wb.last_log()
+    assert "snapshot_locking: none needs gtid_mode = ON" in wb.check(code=1).stdout
+    wb.write([wb.file_target(), wb.sqlite_target()])
     # another server's files are not ours
     (server.data / "auto.cnf").unlink()
     server.restart("fast")

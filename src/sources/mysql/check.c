@@ -142,9 +142,11 @@ static void check_rights(checking *c)
     if (!c->only && !has_right(c, "REPLICATION CLIENT") && !has_right(c, "BINLOG MONITOR"))
         found_right(c, bad, maria ? "BINLOG MONITOR ON *.*" : "REPLICATION CLIENT ON *.*",
                     "the user may not ask where the binary log ends");
-    bool locks = c->link.flavor == MY_MYSQL && c->s->snapshot_mode != SQL_SNAP_NEVER;
-    if (locks && c->s->snapshot_locking == MY_LOCKING_NONE)
-        wb_report_add(c->r, WB_BAD, "snapshot_locking: minimal", "snapshot_locking: none is for MariaDB only");
+    bool copies = c->link.flavor == MY_MYSQL && c->s->snapshot_mode != SQL_SNAP_NEVER;
+    bool locks = copies && c->s->snapshot_locking != MY_LOCKING_NONE;
+    if (copies && !locks && !c->v.gtid && !c->only)
+        wb_report_add(c->r, WB_BAD, "snapshot_locking: minimal",
+                      "snapshot_locking: none needs gtid_mode = ON with MySQL");
     if (locks && !has_right(c, "RELOAD") && !has_right(c, "FLUSH_TABLES") && !has_right(c, "LOCK TABLES"))
         found_right(c, bad, "RELOAD ON *.*",
                     "the user may not hold a read lock for the moment in which the snapshot begins");

@@ -327,7 +327,17 @@ void my_spool_close(my_source *s);
 /* snap_view.c */
 wb_code my_view_open(my_source *s, wb_error *err) WB_MUST; /* connections, snap.to and snap.point */
 wb_code my_view_unlock(my_source *s, wb_error *err) WB_MUST;
+/* The stream has come to snap.to. Without locks on MySQL the views are taken now. *seen false: not all that was handed
+ * over can be seen by others yet; try again later. */
+wb_code my_view_behind_stream(my_source *s, bool *seen, wb_error *err) WB_MUST;
+wb_code my_view_begin(my_link *l, wb_error *err) WB_MUST; /* a transaction with a view of its own */
 void my_view_close(my_source *s);
+/* snap_free.c */
+bool my_view_is_free(const my_source *s);
+wb_code my_view_hold(my_source *s, const my_tables *t,
+                     wb_error *err) WB_MUST; /* no ALTER TABLE from here on; snap.to */
+bool my_view_has_come(const my_source *s); /* the stream, to where it must */
+wb_code my_view_wait_seen(my_source *s, bool *seen, wb_error *err) WB_MUST;
 bool my_snap_is_plain(const my_source *s, const sql_job *j); /* no view covers its table */
 /* snap_plan.c */
 wb_code my_snap_plan(my_source *s, my_table *const *list, size_t n, uint64_t targets, uint32_t flags,
@@ -346,6 +356,8 @@ wb_code my_snap_turns(my_source *s, int ms, wb_error *err) WB_MUST; /* then the 
 void my_snap_close(my_source *s);
 /* snap_seam.c */
 wb_code my_snap_tend(my_source *s, wb_error *err) WB_MUST; /* between reads of the stream */
+/* The views for the turns that begin here. *seen false: there are none, and a later round takes them. */
+wb_code my_snap_look(my_source *s, bool *seen, wb_error *err) WB_MUST;
 bool my_snap_rests(const my_source *s);
 void my_snap_rest(my_source *s, int ms);
 void my_snap_sees(my_source *s, const my_event *group); /* a transaction that comes next */

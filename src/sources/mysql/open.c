@@ -110,6 +110,46 @@ static wb_code check_told(const my_source *s, wb_error *err)
     return WB_E_SCHEMA;
 }
 
+static wb_code refuse_lock_free(const my_table *t, const char *why, wb_error *err)
+{
+    if (t)
+        wb_fail(err, WB_E_UNSUPPORTED, WB_NEVER, "snapshot_locking: none cannot copy %s.%s: %s.", t->schema.ptr,
+                t->name.ptr, why);
+    else
+        wb_fail(err, WB_E_UNSUPPORTED, WB_NEVER, "snapshot_locking: none: %s.", why);
+    wb_hint(
+        err,
+        t ? "Leave the table out of `tables`, or let the copy lock for milliseconds: snapshot_locking: minimal."
+          : "SET PERSIST gtid_mode = 'ON' (step by step); or snapshot_locking: minimal, a read lock for milliseconds.");
+    return WB_E_UNSUPPORTED;
+}
+
+/* Without a lock, which transactions a view has is known by its place (MariaDB) or by GTIDs; and a table is read in
+ * many views, which needs a key to tell its rows apart. */
+static wb_code check_lock_free(my_source *s, bool many_views, wb_error *err)
+{
+    if (!s->server.gtid && many_views)
+        return refuse_lock_free(
+            NULL, "without GTIDs MySQL does not tell which transactions others see, except under a lock", err);
+    wb_arena a;
+    my_table **list = calloc(s->cat.n + 1, sizeof(my_table *));
+    size_t n = 0;
+    wb_arena_init(&a, 16 * 1024, 0);
+    for (size_t i = 0; list && i < s->cat.n; i++)
+        if (s->cat.tables[i].wanted) list[n++] = &s->cat.tables[i];
+    my_schema *shapes = wb_arena_zalloc(&a, (n + 1) * sizeof *shapes);
+    wb_code code = shapes && list ? my_catalog_shapes(&s->side, &s->cat, list, n, &a, shapes, err) : my_nomem(err);
+    for (size_t i = 0; i < n && code == WB_OK; i++) {
+        if (!list[i]->transactional)
+            code = refuse_lock_free(list[i], "its engine has no transactions", err);
+        else if (many_views && shapes[i].ncols && !shapes[i].nkey)
+            code = refuse_lock_free(list[i], "it has no primary key", err);
+    }
+    wb_arena_fini(&a);
+    free(list);
+    return code;
+}
+
 /* A copy that nothing follows must be of one view: one that was interrupted begins again. */
 static wb_code snapshot_only(my_source *s, const wb_resume *resume, wb_error *err)
 {
@@ -121,7 +161,8 @@ static wb_code snapshot_only(my_source *s, const wb_resume *resume, wb_error *er
     lacks &= ~s->fresh;
     if (!lacks && !s->fresh) return WB_OK; /* all targets have it: read says the end */
     if (!s->cat.nwanted) return wb_fail(err, WB_E_CONFIG, WB_NEVER, "No table of the server matches `tables`.");
-    code = sql_copy_load(c, resume, true, err);
+    if (s->snapshot_locking == MY_LOCKING_NONE) code = check_lock_free(s, false, err);
+    if (code == WB_OK) code = sql_copy_load(c, resume, true, err);
     c->fresh = s->fresh;
     c->redo = lacks;
     if (code == WB_OK) code = sql_copy_only_begins(c, err);
@@ -189,46 +230,6 @@ static wb_code begin_with_stream(my_source *s, const wb_resume *resume, bool cop
     return my_stream_start(s, from, err);
 }
 
-static wb_code refuse_lock_free(const my_source *s, const my_table *t, const char *why, wb_error *err)
-{
-    if (t)
-        wb_fail(err, WB_E_UNSUPPORTED, WB_NEVER, "snapshot_locking: none cannot copy %s.%s: %s.", t->schema.ptr,
-                t->name.ptr, why);
-    else
-        wb_fail(err, WB_E_UNSUPPORTED, WB_NEVER, "snapshot_locking: none: %s.", why);
-    wb_hint(err,
-            s->server.flavor == MY_MARIADB
-                ? "Leave the table out of `tables`, or let the copy lock for milliseconds: snapshot_locking: minimal."
-                : "snapshot_locking: minimal holds a read lock for milliseconds.");
-    return WB_E_UNSUPPORTED;
-}
-
-/* Without a lock only MariaDB tells which transactions a view has; and a table is read in many views, which needs a key
- * to tell its rows apart. */
-static wb_code check_lock_free(my_source *s, wb_error *err)
-{
-    if (s->server.flavor != MY_MARIADB)
-        return refuse_lock_free(
-            s, NULL, "MySQL does not tell which transactions a view of the database has, except under a lock", err);
-    wb_arena a;
-    my_table **list = calloc(s->cat.n + 1, sizeof(my_table *));
-    size_t n = 0;
-    wb_arena_init(&a, 16 * 1024, 0);
-    for (size_t i = 0; list && i < s->cat.n; i++)
-        if (s->cat.tables[i].wanted) list[n++] = &s->cat.tables[i];
-    my_schema *shapes = wb_arena_zalloc(&a, (n + 1) * sizeof *shapes);
-    wb_code code = shapes && list ? my_catalog_shapes(&s->side, &s->cat, list, n, &a, shapes, err) : my_nomem(err);
-    for (size_t i = 0; i < n && code == WB_OK; i++) {
-        if (!list[i]->transactional)
-            code = refuse_lock_free(s, list[i], "its engine has no transactions", err);
-        else if (shapes[i].ncols && !shapes[i].nkey)
-            code = refuse_lock_free(s, list[i], "it has no primary key", err);
-    }
-    wb_arena_fini(&a);
-    free(list);
-    return code;
-}
-
 static wb_code begin_session(my_source *s, const wb_resume *resume, wb_error *err)
 {
     wb_resume r = *resume;
@@ -249,7 +250,7 @@ static wb_code begin_session(my_source *s, const wb_resume *resume, wb_error *er
     bool copies = s->fresh && s->snapshot_mode != SQL_SNAP_NEVER, free = s->snapshot_locking == MY_LOCKING_NONE;
     code = identify(s, r.pos, err);
     if (code == WB_OK) code = my_identity(s, err);
-    if (code == WB_OK && copies && free) code = check_lock_free(s, err);
+    if (code == WB_OK && copies && free) code = check_lock_free(s, true, err);
     if (code == WB_OK) code = sql_copy_load(&s->snap.copy, &r, !r.pos.len, err);
     if (code != WB_OK) return code;
     code = copies && !r.pos.len && !free ? begin_with_copy(s, err) : begin_with_stream(s, &r, copies, err);

@@ -89,6 +89,24 @@ static wb_code begin(my_source *s, wb_error *err)
     return WB_OK;
 }
 
+wb_code my_snap_look(my_source *s, bool *seen, wb_error *err)
+{
+    wb_error why;
+    wb_error_reset(&why);
+    if (my_view_behind_stream(s, seen, &why) != WB_OK) {
+        *seen = false;
+        return later(s, &why, err);
+    }
+    bool said = s->snap.said_unseen;
+    s->snap.said_unseen = !*seen;
+    if (*seen) return WB_OK;
+    if (!said) wb_host_log(s->host, WB_LOG_INFO, "the copy waits for others to see what the log has already");
+    my_view_close(s);
+    s->snap.copy.phase = SQL_COPY_OFF;
+    s->snap.retry_us = wb_mono_us() + LOOK_US;
+    return WB_OK;
+}
+
 wb_code my_snap_tend(my_source *s, wb_error *err)
 {
     my_snap *n = &s->snap;
@@ -124,6 +142,6 @@ void my_snap_sees(my_source *s, const my_event *group)
 bool my_snap_reached(const my_source *s)
 {
     if (s->snap.copy.phase != SQL_COPY_REACH) return false;
-    if (s->in_group) return s->snap.past && !s->in_steps;
-    return order(wb_str_of(s->log), s->offset, &s->snap.to) >= 0;
+    bool there = s->in_group ? s->snap.past && !s->in_steps : order(wb_str_of(s->log), s->offset, &s->snap.to) >= 0;
+    return there && my_view_has_come(s);
 }

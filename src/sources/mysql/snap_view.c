@@ -4,7 +4,7 @@
  * out, for milliseconds. Tables of engines without transactions (MyISAM, Aria, MEMORY) are in nobody's view: they are
  * copied first, and the lock stays until they are. Every table is touched at once, so that no ALTER TABLE can come
  * between. No place in the log that is read around a SELECT would do: the server may send a commit before others see
- * it. */
+ * it. MySQL without a lock: snap_free.c. */
 #include "my.h"
 
 #include <inttypes.h>
@@ -15,23 +15,16 @@
 
 enum { TRIES = 5 };
 
-/* The tables that somebody here lacks. */
-typedef struct tables {
-    my_table **list;
-    size_t n;
-    bool plain;
-} tables;
-
 bool my_snap_is_plain(const my_source *s, const sql_job *j)
 {
     const my_table *t = my_catalog_find(&s->cat, j->table);
     return t && !t->transactional;
 }
 
-static wb_code choose(const my_source *s, tables *out, wb_error *err)
+static wb_code choose(const my_source *s, my_tables *out, wb_error *err)
 {
     const sql_copy *c = &s->snap.copy;
-    *out = (tables){.list = calloc(c->ledger.n + 1, sizeof(my_table *))};
+    *out = (my_tables){.list = calloc(c->ledger.n + 1, sizeof(my_table *))};
     if (!out->list) return my_nomem(err);
     for (size_t i = 0; i < c->ledger.n; i++) {
         my_table *t = my_catalog_find(&s->cat, c->ledger.jobs[i]->table);
@@ -44,7 +37,7 @@ static wb_code choose(const my_source *s, tables *out, wb_error *err)
 
 /* ---------------------------------------------------------------- locks */
 
-static wb_code lock_tables(my_source *s, const tables *t, wb_error *err)
+static wb_code lock_tables(my_source *s, const my_tables *t, wb_error *err)
 {
     wb_out sql = {0};
     for (size_t i = 0; i < t->n; i++) {
@@ -62,7 +55,7 @@ static wb_code lock_tables(my_source *s, const tables *t, wb_error *err)
     return code;
 }
 
-static wb_code lock(my_source *s, const tables *t, wb_error *err)
+static wb_code lock(my_source *s, const my_tables *t, wb_error *err)
 {
     my_snap *n = &s->snap;
     wb_code code = my_link_open(&n->lock, s, s->host, false, err);
@@ -93,7 +86,7 @@ wb_code my_view_unlock(my_source *s, wb_error *err)
 
 /* ---------------------------------------------------------------- views */
 
-static wb_code begin_transaction(my_link *l, wb_error *err)
+wb_code my_view_begin(my_link *l, wb_error *err)
 {
     wb_code code = my_do(l, "for repeatable reads", "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ", err);
     if (code == WB_OK)
@@ -105,7 +98,7 @@ static wb_code begin_all(my_source *s, wb_error *err)
 {
     wb_code code = WB_OK;
     for (size_t i = 0; i < s->snap.copy.nworkers && code == WB_OK; i++)
-        code = begin_transaction(&s->snap.links[i].link, err);
+        code = my_view_begin(&s->snap.links[i].link, err);
     s->snap.copy.taken_us = wb_now_us();
     return code;
 }
@@ -153,7 +146,7 @@ static wb_code begin_together(my_source *s, size_t *equal, wb_error *err)
     return code;
 }
 
-static wb_code begin_locked(my_source *s, const tables *t, my_gtid_set *set, wb_error *err)
+static wb_code begin_locked(my_source *s, const my_tables *t, my_gtid_set *set, wb_error *err)
 {
     my_snap *n = &s->snap;
     wb_code code = lock(s, t, err);
@@ -167,10 +160,14 @@ static wb_code add_domains(my_source *s, my_gtid_set *set, wb_error *err)
     return set ? my_server_gtids_at(&s->side, &s->snap.to, set, err) : WB_OK;
 }
 
-static wb_code take_view(my_source *s, const tables *t, my_gtid_set *set, wb_error *err)
+static wb_code take_view(my_source *s, const my_tables *t, my_gtid_set *set, wb_error *err)
 {
     my_snap *n = &s->snap;
     size_t equal = 0;
+    if (my_view_is_free(s)) { /* `snapshot: only`: one view, and nothing that follows it */
+        keep_equal(s, 1);
+        return begin_all(s, err);
+    }
     if (s->server.flavor != MY_MARIADB || t->plain || !s->server.log_bin) {
         if (s->server.log_bin || n->copy.nworkers > 1 || t->plain) return begin_locked(s, t, set, err);
         return begin_all(s, err);
@@ -192,7 +189,7 @@ static wb_code take_view(my_source *s, const tables *t, my_gtid_set *set, wb_err
     return add_domains(s, set, err);
 }
 
-static wb_code take_point(my_source *s, const tables *t, wb_error *err)
+static wb_code take_point(my_source *s, const my_tables *t, wb_error *err)
 {
     my_snap *n = &s->snap;
     my_gtid_set *set = s->server.gtid && s->server.log_bin ? my_gtid_set_new() : NULL;
@@ -242,7 +239,7 @@ static wb_code open_links(my_source *s, size_t want, wb_error *err)
 /* Of many tables each is read on one connection, and touched there only: MariaDB looks through all locks of a
  * connection for each lock more, and ten thousand of them on every connection would take most of a minute. Large
  * tables, of which all read parts, are touched by all. */
-static void deal_out(const my_source *s, const tables *t, size_t readers)
+static void deal_out(const my_source *s, const my_tables *t, size_t readers)
 {
     enum { MANY = 250 };
     for (size_t i = 0; i < t->n; i++) {
@@ -251,7 +248,7 @@ static void deal_out(const my_source *s, const tables *t, size_t readers)
     }
 }
 
-static wb_code touch_own(my_source *s, const tables *t, size_t reader, wb_error *err)
+static wb_code touch_own(my_source *s, const my_tables *t, size_t reader, wb_error *err)
 {
     my_table **own = calloc(t->n + 1, sizeof(my_table *));
     size_t n = 0;
@@ -263,7 +260,7 @@ static wb_code touch_own(my_source *s, const tables *t, size_t reader, wb_error 
     return code;
 }
 
-static wb_code touch_first(my_source *s, const tables *t, wb_error *err)
+static wb_code touch_first(my_source *s, const my_tables *t, wb_error *err)
 {
     wb_code code = touch_own(s, t, 0, err);
     if (code == WB_E_AUTH) wb_hint(err, "The snapshot needs SELECT on every table; `walbrook check` prints the GRANT.");
@@ -273,7 +270,7 @@ static wb_code touch_first(my_source *s, const tables *t, wb_error *err)
 
 /* Whoever waits for a table of which the first one holds the lock waits for an ALTER TABLE that waits for that: such a
  * connection is not used, and what it was to read is the first one's. */
-static wb_code touch_all(my_source *s, const tables *t, wb_error *err)
+static wb_code touch_all(my_source *s, const my_tables *t, wb_error *err)
 {
     my_snap *n = &s->snap;
     deal_out(s, t, n->copy.nworkers);
@@ -297,19 +294,46 @@ static wb_code touch_all(my_source *s, const tables *t, wb_error *err)
     return code;
 }
 
+static wb_code open_view(my_source *s, const my_tables *t, wb_error *err)
+{
+    if (t->plain && s->snapshot_locking == MY_LOCKING_NONE)
+        return wb_fail(err, WB_E_UNSUPPORTED, WB_RETRY,
+                       "snapshot_locking: none cannot copy tables of engines without transactions.");
+    if (s->streaming && my_view_is_free(s)) return my_view_hold(s, t, err);
+    wb_code code = take_point(s, t, err);
+    (void)WB_FAULT("mysql.snapshot_taken");
+    if (code == WB_OK) code = touch_all(s, t, err);
+    return code == WB_OK && !t->plain ? my_view_unlock(s, err) : code;
+}
+
 wb_code my_view_open(my_source *s, wb_error *err)
 {
     my_snap *n = &s->snap;
-    tables t;
+    my_tables t;
     my_view_close(s);
     size_t want = sql_copy_workers_wanted(&n->copy, s->snapshot_workers);
     wb_code code = choose(s, &t, err);
     if (code == WB_OK) code = open_links(s, want, err);
-    if (code == WB_OK) code = take_point(s, &t, err);
+    if (code == WB_OK) code = open_view(s, &t, err);
+    free(t.list);
+    return code;
+}
+
+wb_code my_view_behind_stream(my_source *s, bool *seen, wb_error *err)
+{
+    my_tables t;
+    *seen = true;
+    if (!my_view_is_free(s)) return WB_OK;
+    wb_code code = my_view_wait_seen(s, seen, err);
+    if (code != WB_OK || !*seen) return code;
+    my_link *first = &s->snap.links[0].link;
+    code = choose(s, &t, err);
+    if (code == WB_OK) code = my_do(first, "not to wait", "SET SESSION lock_wait_timeout = 1", err);
+    if (code == WB_OK) code = begin_all(s, err);
     (void)WB_FAULT("mysql.snapshot_taken");
     if (code == WB_OK) code = touch_all(s, &t, err);
-    if (code == WB_OK && !t.plain) code = my_view_unlock(s, err);
     free(t.list);
+    my_link_close(&s->snap.lock);
     return code;
 }
 
@@ -323,4 +347,6 @@ void my_view_close(my_source *s)
     n->nlinks = 0;
     n->locked = false;
     my_link_close(&n->lock);
+    my_gtid_set_free(n->must);
+    n->must = NULL;
 }

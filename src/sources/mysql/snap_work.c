@@ -293,8 +293,10 @@ const sql_copy_ops my_snap_ops = {.piece = begin_piece,
 wb_code my_snap_begin_turns(my_source *s, wb_error *err)
 {
     my_snap *n = &s->snap;
+    bool seen = true;
     wb_code code = my_batch_put(s, err); /* what the stream brought before the place */
-    if (code != WB_OK) return code;
+    if (code == WB_OK && s->streaming) code = my_snap_look(s, &seen, err);
+    if (code != WB_OK || !seen) return code;
     if (s->batch) wb_host_drop(s->host, s->batch);
     s->batch = NULL;
     s->txn = (my_txn){.active = false};

@@ -26,7 +26,8 @@ static const wb_choice bad_texts[] = {
 
 static const wb_choice lockings[] = {
     {"minimal", MY_LOCKING_MINIMAL, "a global read lock for milliseconds, where the server knows no other way"},
-    {"none", MY_LOCKING_NONE, "nothing, ever: in turns with the stream; MariaDB only, tables with a primary key only"},
+    {"none", MY_LOCKING_NONE,
+     "nothing, ever: in turns with the stream; tables with a primary key only, and with MySQL GTIDs"},
     {NULL, 0, NULL},
 };
 
