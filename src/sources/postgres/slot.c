@@ -56,9 +56,10 @@ static void read_slot(const PGresult *res, pg_slot *out)
 /* What each version of the view lacks is a constant. */
 static void put_query(int version, wb_out *sql)
 {
-    const char *why = version >= 170000   ? "coalesce(s.invalidation_reason, '')"
-                      : version >= 160000 ? "CASE WHEN s.conflicting THEN 'conflict with recovery' ELSE '' END"
-                                          : "''";
+    const char *why = version >= 170000 ? "coalesce(s.invalidation_reason, '')"
+                      : version >= 160000
+                          ? "CASE WHEN s.conflicting AND pg_is_in_recovery() THEN 'conflict with recovery' ELSE '' END"
+                          : "''";
     wb_out_printf(sql,
                   "SELECT s.plugin, s.slot_type, coalesce(s.database, ''), s.active, s.active_pid, s.restart_lsn,"
                   " s.confirmed_flush_lsn, s.temporary, %s, %s, %s, %s, (w.lsn - s.restart_lsn)::int8, w.lsn,"
