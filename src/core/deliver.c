@@ -401,6 +401,7 @@ void wb_deliver_idle(wb_pipeline *p, wb_pos pos, uint64_t targets)
             s->join(have.pos, pos, out, sizeof out, &n);
             stand.pos = (wb_pos){out, n};
         }
+        if (have.ordinal) continue; /* a part of the next transaction is there: only its end may say more */
         if (have.pos.len && s->compare(have.pos, stand.pos) != -1) continue;
         if (!have.pos.len && targets == ~(uint64_t)0) continue; /* its snapshot is not over */
         wb_view view = {.bit = l->bit, .stand = stand, .ends_txn = true};

@@ -228,6 +228,11 @@ static wb_code scripted_read(void *ctx, int ms, wb_error *err)
         if (the_script.endless) wb_sleep_us(WB_MIN(ms, 5) * 1000);
         return the_script.endless ? WB_AGAIN : WB_END;
     }
+    if (s->ordinal == 0 && test_random(&s->rnd) % 3 == 0) { /* the log goes on before the next commit: a keepalive */
+        uint8_t idle[16];
+        size_t n = pos_bytes(idle, (s->next - 1) * 10 + 5, 0);
+        wb_host_idle(s->h, (wb_pos){idle, n}, ~(uint64_t)0);
+    }
     wb_batch *b = wb_host_take(s->h, 100);
     if (!b) {
         wb_sleep_us(200);
