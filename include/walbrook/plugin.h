@@ -115,7 +115,10 @@ WB_API wb_batch *wb_host_take(wb_host *h, size_t need);
 WB_API wb_code wb_host_put(wb_host *h, wb_batch *b, wb_error *err) WB_MUST;
 WB_API void wb_host_drop(wb_host *h, wb_batch *b);                  /* taken, not wanted                 */
 WB_API void wb_host_idle(wb_host *h, wb_pos pos, uint64_t targets); /* nothing up to here; ~0: all */
-WB_API bool wb_host_waiting(wb_host *h);                            /* a target has nothing to do         */
+/* A target has a part of the transaction after its position, and counts on its end: until that is handed over, also one
+ * of which nothing is wanted any more is put, as an end without changes. Source thread. */
+WB_API bool wb_host_partial(wb_host *h);
+WB_API bool wb_host_waiting(wb_host *h); /* a target has nothing to do         */
 /* What the source must remember: durable when put returns WB_OK. get: 0 bytes when unknown;
  * *value lives until the next get. A name ending in '/' is a family: see list. */
 WB_API wb_code wb_host_state_put(wb_host *h, const char *key, wb_str value, wb_error *err) WB_MUST;
@@ -301,7 +304,8 @@ typedef struct wb_format {
      * either: what time brings (heartbeats); call it when a view was written. All memory is the format's, until its
      * next call. */
     wb_code (*messages)(void *ctx, const wb_txn *txn, const wb_change *c, wb_messages *out, wb_error *err);
-    /* Before the changes of a view: which view, for formats that look ahead. It lives until its last change. May be NULL. */
+    /* Before the changes of a view: which view, for formats that look ahead. It lives until its last change. May be
+     * NULL. */
     void (*view)(void *ctx, const wb_view *v);
     const char *(*writes)(const wb_column *c); /* `explain types`: how values look by default; may be NULL */
     void (*close)(void *ctx);

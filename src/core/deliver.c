@@ -387,6 +387,13 @@ wb_code wb_deliver_put(wb_pipeline *p, wb_batch *b, wb_error *err)
     return rc;
 }
 
+bool wb_deliver_partial(wb_pipeline *p)
+{
+    for (size_t i = 0; i < p->nlanes; i++)
+        if (p->lanes[i].state == WB_LANE_RUNNING && wb_kept_stand(&p->lanes[i].issued).ordinal) return true;
+    return false;
+}
+
 /* Nothing up to `pos`: an answer without a view, counted after all before it. */
 void wb_deliver_idle(wb_pipeline *p, wb_pos pos, uint64_t targets)
 {
@@ -401,7 +408,7 @@ void wb_deliver_idle(wb_pipeline *p, wb_pos pos, uint64_t targets)
             s->join(have.pos, pos, out, sizeof out, &n);
             stand.pos = (wb_pos){out, n};
         }
-        if (have.ordinal) continue; /* a part of the next transaction is there: only its end may say more */
+        if (have.ordinal) continue; /* a part of the next transaction is there: its end says more */
         if (have.pos.len && s->compare(have.pos, stand.pos) != -1) continue;
         if (!have.pos.len && targets == ~(uint64_t)0) continue; /* its snapshot is not over */
         wb_view view = {.bit = l->bit, .stand = stand, .ends_txn = true};

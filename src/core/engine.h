@@ -192,6 +192,7 @@ static inline const wb_source *wb_pipeline_source(const wb_pipeline *p) { return
 struct wb_deliver *wb_deliver_new(wb_pipeline *p);
 void wb_deliver_free(wb_pipeline *p);
 wb_code wb_deliver_put(wb_pipeline *p, wb_batch *b, wb_error *err) WB_MUST;
+bool wb_deliver_partial(wb_pipeline *p); /* does a running target have a part of the next transaction? */
 void wb_deliver_idle(wb_pipeline *p, wb_pos pos, uint64_t targets);
 
 /* source_loop.c */

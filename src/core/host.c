@@ -136,6 +136,8 @@ void wb_host_idle(wb_host *h, wb_pos pos, uint64_t targets)
         h->hooks->idle(h->hooks_arg, pos, targets);
 }
 
+bool wb_host_partial(wb_host *h) { return h->p && wb_deliver_partial(h->p); }
+
 bool wb_host_waiting(wb_host *h)
 {
     if (!h->p) return true;

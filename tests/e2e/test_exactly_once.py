@@ -67,6 +67,29 @@ def test_d6_rows_of_one_copy_share_one_lsn(fault_wb, db):
     wb.term()
 
 
+def test_stopped_inside_a_transaction_that_is_not_wanted_any_more(fault_wb, db):  # proves G-01 G-02
+    """What was counted inside it is not counted off the next one; while it is wanted, its rows do not come again."""
+    wb = fault_wb
+    db.sql("create table t (id int primary key, v text); create table u (id int primary key)")
+
+    def stopped_inside(first, tables):
+        wb.start(env={"WB_FAULT": "file.after_write@15:crash"}).streaming()
+        size = wb.out.stat().st_size if wb.out.exists() else 0
+        db.sql("insert into t select g, repeat('x', 200) from generate_series(%s::int, %s::int) g", first, first + 79999)
+        wb.wait_exit(137, 40)
+        assert size < wb.out.stat().st_size and no_repeats(wb.out, "t") < first + 79999, "not a part of it"
+        db.sql("insert into u select generate_series(%s::int, %s::int)", first, first + 499)
+        wb.write(targets, memory="4MB", source={"streaming": "off", "tables": tables})
+        wb.until_now()
+
+    targets = [wb.file_target(fsync="each")]
+    wb.write(targets, memory="4MB", source={"streaming": "off"})
+    stopped_inside(1, ["public.*"])
+    assert no_repeats(wb.out, "t") == 80000 and no_repeats(wb.out, "u") == 500
+    stopped_inside(80001, ["public.u"])
+    assert no_repeats(wb.out, "u") == 1000
+
+
 @pytest.mark.older
 def test_d4_d5_stopped_between_small_transactions(wb, db):
     """COMMIT, BEGIN and the first row may share a position: stop and start after each. Changes are counted from the BEGIN on,

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from compare import no_repeats
 from my_compare import events, same, wait_same
 from program import wait_until
 from proxy import Proxy
@@ -198,6 +199,33 @@ def test_purged_log_is_recognised(own_my_server, make_wb, my_server):  # proves 
     purge_all_but_the_last(server)
     wb.until_now()
     assert same(my, wb, "t")
+
+
+@pytest.mark.servers("my97", "m10")
+def test_stopped_inside_a_transaction_that_is_not_wanted_any_more(make_wb, my):  # proves G-01 G-02
+    """What was counted inside it is not counted off the next one; while it is wanted, its rows do not come again."""
+    my.sql("create table t (id int primary key, v varchar(300)); create table u (id int primary key)")
+    seed = f"insert into {{}} with recursive g (n) as (select {{}} union all select n + 1 from g where n < {{}}) select {{}} from g"
+    my.sql(f"set session {'cte_max_recursion_depth' if my.mysql else 'max_recursive_iterations'} = 1000000")
+    wb = make_wb(my, build="fault")
+    targets = [wb.file_target(fsync="each")]
+    wb.write(targets, memory="4MB", source={"snapshot": "never"})
+
+    def stopped_inside(first, tables):
+        wb.start(env={"WB_FAULT": "file.after_write@15:crash"})
+        wait_until(dumping(my), 30, "a dump", alive=wb)
+        size = wb.out.stat().st_size if wb.out.exists() else 0
+        my.sql(seed.format("t", first, first + 79999, "n, repeat('x', 200)"))
+        wb.wait_exit(137, 40)
+        assert size < wb.out.stat().st_size and no_repeats(wb.out, "t") < first + 79999, "not a part of it"
+        my.sql("flush binary logs; " + seed.format("u", first, first + 499, "n"))
+        wb.write(targets, memory="4MB", source={"snapshot": "never", "tables": tables})
+        wb.until_now()
+
+    stopped_inside(1, [f"{my.name}.*"])
+    assert no_repeats(wb.out, "t") == 80000 and no_repeats(wb.out, "u") == 500
+    stopped_inside(80001, [f"{my.name}.u"])
+    assert no_repeats(wb.out, "u") == 1000
 
 
 @pytest.mark.servers("my97", "m10")

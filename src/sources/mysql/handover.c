@@ -226,7 +226,7 @@ static wb_code end_txn(my_source *s, const my_event *ev, wb_error *err)
     if (!t) return my_nomem(err);
     t->end = (wb_pos){wb_batch_copy(s->batch, end.ptr, end.len), end.len};
     t->flags |= WB_TXN_END;
-    s->slot_free = s->txn.rows == 0;
+    s->slot_free = s->txn.rows == 0 && !wb_host_partial(s->host);
     s->txn = (my_txn){.active = false};
     s->idle_due = false;
     s->in_group = false;

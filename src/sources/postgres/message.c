@@ -102,11 +102,13 @@ static void begin_txn(pg_source *s, uint32_t xid, pg_lsn at, int64_t commit_us)
     pg_decoder_ordinal(s->decoder, 0);
 }
 
-/* Needs a batch when the transaction had changes. */
+/* Whether the end of the present transaction is handed over: then it needs a batch. */
+static bool is_told(const pg_source *s) { return s->txn.rows || wb_host_partial(s->host); }
+
 static wb_code end_txn(pg_source *s, pg_lsn end, wb_error *err)
 {
     s->snap.passed = WB_MAX(s->snap.passed, end);
-    if (!s->txn.rows) { /* nothing of it is for us */
+    if (!is_told(s)) { /* nothing of it is for us */
         s->idle_to = WB_MAX(s->idle_to, end);
         s->txn.active = false;
         return WB_OK;
@@ -308,7 +310,7 @@ static wb_code decode(pg_source *s, const char *p, size_t n, uint64_t place, boo
         return decode_row(s, p, n, place, err);
     }
     if (peek.type == 'T') return decode_truncate(s, p, n, place, err);
-    if ((peek.type == 'C' && s->txn.rows) || peek.type == 'M') { /* needs a batch: before it is read */
+    if ((peek.type == 'C' && is_told(s)) || peek.type == 'M') { /* needs a batch: before it is read */
         code = pg_batch_for(s, n > BIG ? n + ROOM : 0, err);
         if (code != WB_OK) return code;
     }
@@ -367,7 +369,7 @@ wb_code pg_message(pg_source *s, const char *p, size_t n, wb_error *err)
 
 static wb_code finish_replay(pg_source *s, wb_error *err)
 {
-    wb_code code = s->txn.rows ? pg_batch_for(s, 0, err) : WB_OK;
+    wb_code code = is_told(s) ? pg_batch_for(s, 0, err) : WB_OK;
     if (code != WB_OK) return code;
     pg_spool_close(s->replay);
     s->replay = NULL;
