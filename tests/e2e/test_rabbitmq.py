@@ -140,7 +140,11 @@ def same_as_ledger(mq, wb, queue):
     """Nothing lost, nothing invented; first arrivals in commit order, also of each key."""
     got = [(r["record"]["k"], r["record"]["n"]) for r in records(mq.take(queue))]
     want = [(k, n) for k, n in wb.db.sql("select k, n from t order by n")]
-    assert first_arrivals(got) == want
+    first = first_arrivals(got)
+    if first != want:
+        at = next((i for i, (a, b) in enumerate(zip(first, want)) if a != b), min(len(first), len(want)))
+        raise AssertionError(f"{len(first)} of {len(want)} changes; missing {sorted(set(want) - set(first))[:5]}; from number {at} on "
+                             f"{first[at:at + 5]} came, and {want[at:at + 5]} was committed")
     return len(got)
 
 
