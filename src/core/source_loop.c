@@ -37,16 +37,19 @@ static unsigned join_lanes(wb_pipeline *p, wb_error *err)
     return running;
 }
 
-/* Where to open: the latest position that every running target has; `fresh`: those that have none. */
-static wb_code where_to_open(loop *o, wb_resume *r, wb_kept *keep, wb_error *err)
+/* Where to open: the latest position that every running target has; `fresh`: those that have none. *any false: none
+ * runs any more, and an open without a position would be a first start: the slot made anew. */
+static wb_code where_to_open(loop *o, wb_resume *r, wb_kept *keep, bool *any, wb_error *err)
 {
     wb_pipeline *p = o->p;
     *r = (wb_resume){.again = o->ever_open, .members = o->members, .nmembers = p->nlanes};
     keep->len = 0;
+    *any = false;
     for (size_t i = 0; i < p->nlanes; i++) {
         wb_lane *l = &p->lanes[i];
         o->members[i] = (wb_member){.name = l->config->name, .bit = l->bit};
         if (l->state != WB_LANE_RUNNING) continue;
+        *any = true;
         wb_stand s = wb_kept_stand(&l->issued);
         o->members[i].running = true;
         o->members[i].pos = s.pos;
@@ -190,12 +193,13 @@ static wb_code session(loop *o, wb_error *err)
     wb_kept keep = {0};
     o->settled.len = 0;
     atomic_store(&p->reopen, false);
-    unsigned running = join_lanes(p, err);
-    if (!running) {
+    bool any = join_lanes(p, err) > 0; /* it may break before the next line */
+    wb_code rc = any ? where_to_open(o, &resume, &keep, &any, err) : WB_OK;
+    if (rc == WB_OK && !any) {
+        wb_kept_fini(&keep);
         wait_for_work(o, 200);
         return WB_OK;
     }
-    wb_code rc = where_to_open(o, &resume, &keep, err);
     if (rc == WB_OK) rc = wb_state_check(p->state, err); /* asleep while another run took over? */
     if (rc == WB_OK) rc = o->source->open(o->ctx, &p->host, &resume, err);
     wb_kept_fini(&keep);

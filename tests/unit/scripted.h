@@ -110,6 +110,7 @@ static wb_code scripted_open(void *ctx, wb_host *h, const wb_resume *r, wb_error
     uint64_t at = r->pos.len ? pos_number(r->pos) : 0;
     if (r->pos.len && at < the_script.settled) return wb_fail(err, WB_E_GAP, WB_NEVER, "the log before %llu is gone", (unsigned long long)the_script.settled);
     if (!r->pos.len && the_script.settled) the_script.lost = true;
+    if (!r->pos.len && !r->fresh) the_script.lost = true; /* a first start, for nobody */
     s->fresh = r->fresh;
     s->next = at / 10 + 1;
     s->ordinal = 0;
