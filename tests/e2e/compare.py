@@ -105,16 +105,14 @@ def mirror_rows(path, db, table, schema="public", name=None):
     return sorted((tuple(mirror_canon(t, v) for (_, t), v in zip(cols, row)) for row in rows), key=repr)
 
 
+def lines(path):
+    """Whole lines of a file that may be growing. One read: the rest of a half line could come with the next one."""
+    return path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+
+
 def records(path):
-    """Whole lines of a record file. Numbers are their text."""
-    if not path.exists():
-        return []
-    out = []
-    with open(path, "rb") as f:
-        for line in f:
-            if line.endswith(b"\n"):
-                out.append(json.loads(line, parse_int=Number, parse_float=Number))
-    return out
+    """Of a record file. Numbers are their text."""
+    return [json.loads(line, parse_int=Number, parse_float=Number) for line in lines(path)]
 
 
 def log_records(path):

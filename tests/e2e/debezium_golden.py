@@ -4,6 +4,8 @@ import re
 import struct
 from pathlib import Path
 
+from compare import lines
+
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "debezium"
 MARK = "golden_end"  # the schema of a table that shows the end of the stream
 
@@ -71,8 +73,7 @@ def expected(server, case):
 
 def got(path):
     """Whole lines only, without the mark's."""
-    lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
-    return [message(line.decode()) for line in lines]
+    return [message(line.decode()) for line in lines(path)]
 
 
 PLAIN = {"decimal.handling.mode": "decimal", "time.precision.mode": "time_precision", "binary.handling.mode": "binary",

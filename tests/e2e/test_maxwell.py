@@ -2,12 +2,13 @@
 The shapes byte for byte: tests/unit/formats_maxwell_test.c; here what the sources make of them."""
 import json
 
+from compare import lines
 from program import wait_until
 import pytest
 
 
 def messages(wb):
-    return [json.loads(line) for line in wb.out.read_text().splitlines()] if wb.out.exists() else []
+    return [json.loads(line) for line in lines(wb.out)]
 
 
 def arrived(wb, n):

@@ -3,15 +3,14 @@ import json
 
 import pytest
 
-from compare import Number, plain
+from compare import Number, plain, records
 from my_servers import MyDatabase
 from program import wait_until
 
 
 def rows(wb, table):
     out = []
-    for line in open(wb.out, encoding="utf-8"):
-        r = json.loads(line, parse_int=Number, parse_float=Number)
+    for r in records(wb.out):
         if r["table_name"] == table and r["event_type"] in ("READ", "INSERT", "UPDATE"):
             out.append(r["record"])
     return out

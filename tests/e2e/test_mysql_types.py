@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from compare import Number, plain
+from compare import Number, plain, records
 from my_servers import run
 from servers import ROOT
 
@@ -101,8 +101,7 @@ class Tables:
 def fold(path, tables, schema):
     """Records, one after the other, to rows by key."""
     found = {t: {} for t in tables.types}
-    for line in open(path, encoding="utf-8"):
-        r = json.loads(line, parse_int=Number, parse_float=Number)
+    for r in records(path):
         table = r["table_name"]
         if r["schema_name"] != schema or table not in found or r["event_type"] in ("CREATE", "ALTER", "DROP") or not r["record"]:
             continue
