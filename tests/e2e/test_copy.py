@@ -305,14 +305,11 @@ def test_ten_thousand_tables(wb, db):
         db.sql("".join(f"create table t{part * 500 + i} (id int primary key, v text);" for i in range(500)))
     db.sql("insert into t77 values (1, 'x')")
     wb.write([wb.file_target()], **FAST)
-    began = time.monotonic()
     wb.start()
-    wait_until(lambda: "copies public." in wb.last_log(), 60, "the first table", alive=wb)
-    took = time.monotonic() - began
+    wait_until(lambda: "copies public." in wb.last_log(), 20, "the first table", alive=wb)
     wait_until(lambda: "streams from" in wb.last_log(), 120, "the stream", alive=wb)
     db.sql("insert into t78 values (1, 'y')")
     wait_until(lambda: len(records(wb.out)) == 2, 20, "both rows", alive=wb)
-    assert took < 20, f"{took:.1f} s to the first table"
 
 
 def test_progress_in_status_and_on_a_terminal(wb, db):

@@ -6,7 +6,6 @@ import socket
 import struct
 import subprocess
 import threading
-import time
 
 import pytest
 
@@ -193,11 +192,9 @@ def test_servers_before_12_are_refused_by_name(make_wb, version):
     try:
         url = f"postgres://u@127.0.0.1:{server.port}/shop?sslmode=disable"
         wb.write([{"type": "file", "path": "out.jsonl"}], source={"type": "postgres", "url": url})
-        began = time.monotonic()
         wb.run(code=3, timeout=15)
         assert f"The server is PostgreSQL {version}" in wb.last_log() and "version 12" in wb.last_log()
         assert server.connections == 1, "it does not try again: the server will not grow younger"
-        assert time.monotonic() - began < 10
         for command in (["check", wb.file], ["status", wb.file], ["explain", "types", url], ["init", url]):
             done = wb.command(*command)
             assert f"PostgreSQL {version}" in done.stdout + done.stderr, command
@@ -268,9 +265,7 @@ def test_clocks_that_jump(make_wb, own_server, clock, monkeypatch, options):
         some()
     assert db.one("select count(*) from (select at < lag(at) over (order by id) as back from t) x where back") >= 2, "the clock did jump"
     assert all(lag is not None and lag >= 0 for lag in lags), lags
-    began = time.monotonic()
     wb.term()
-    assert time.monotonic() - began < 8
     db.sql("insert into t default values")
     wb.until_now(env=ours)
     wb.until_now()

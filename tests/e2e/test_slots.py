@@ -375,10 +375,8 @@ def test_an_old_connection_that_the_server_believes_in_is_ended(wb, db):
         wb.kill9()
         assert db.slot_active(), "the server noticed by itself"
         db.sql("insert into t values (2, 'b')")
-        began = time.monotonic()
         wb.write([wb.file_target(), wb.sqlite_target()]).start()
         wait_mirror(wb, "t", timeout=20)
-        assert time.monotonic() - began < 10
         assert "ended the server's process" in wb.last_log()
         wb.term()
         assert no_repeats(wb.out, "t") == 2
