@@ -402,13 +402,13 @@ void wb_deliver_idle(wb_pipeline *p, wb_pos pos, uint64_t targets)
         if (!(targets & l->bit) || l->state != WB_LANE_RUNNING) continue;
         const wb_source *s = wb_pipeline_source(p);
         wb_stand have = wb_kept_stand(&l->issued), stand = {pos, 0};
+        if (have.ordinal) continue; /* a part of the next transaction is there: its end says more */
         uint8_t out[WB_POS_MAX];
         if (have.pos.len && s->join) {
             size_t n = 0;
             s->join(have.pos, pos, out, sizeof out, &n);
             stand.pos = (wb_pos){out, n};
         }
-        if (have.ordinal) continue; /* a part of the next transaction is there: its end says more */
         if (have.pos.len && s->compare(have.pos, stand.pos) != -1) continue;
         if (!have.pos.len && targets == ~(uint64_t)0) continue; /* its snapshot is not over */
         wb_view view = {.bit = l->bit, .stand = stand, .ends_txn = true};

@@ -118,6 +118,8 @@ void wb_lane_done(wb_lane *l, wb_ticket t, const wb_error *err);
 void wb_lane_drop(wb_lane *l); /* its entries; the mutex is held, or nobody else is there */
 /* A copy of what state.db gets; false: nothing new since the last one. */
 bool wb_lane_news(wb_lane *l, wb_target_state *copy);
+/* What state.db says of it, now; the mutex is held. */
+wb_code wb_lane_save(wb_lane *l, wb_error *err) WB_MUST;
 /* All answered. */
 bool wb_lane_idle(wb_lane *l);
 /* It runs and has answered all, or has failed for good. One look: a lane that breaks drops its entries. */

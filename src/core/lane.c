@@ -216,6 +216,12 @@ bool wb_lane_news(wb_lane *l, wb_target_state *copy)
     return news;
 }
 
+wb_code wb_lane_save(wb_lane *l, wb_error *err)
+{
+    const wb_target_state *one = &l->known;
+    return wb_state_save_targets(l->p->state, &one, 1, err);
+}
+
 /* What was asked of the target before is void from here on: state.db must say so before the target can. */
 wb_code wb_lane_begin_reset(wb_lane *l, wb_error *err)
 {
@@ -226,9 +232,7 @@ wb_code wb_lane_begin_reset(wb_lane *l, wb_error *err)
     l->known.resetting = true;
     kept = kept && wb_keep(&l->known.checkpoint, nothing) && wb_keep(&l->known.last, nothing);
     l->dirty = false;
-    const wb_target_state *one = &l->known;
-    wb_code rc =
-        kept ? wb_state_save_targets(l->p->state, &one, 1, err) : wb_fail(err, WB_E_NOMEM, WB_NEVER, "out of memory");
+    wb_code rc = kept ? wb_lane_save(l, err) : wb_fail(err, WB_E_NOMEM, WB_NEVER, "out of memory");
     pthread_mutex_unlock(&l->mutex);
     return rc;
 }

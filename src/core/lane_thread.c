@@ -63,13 +63,6 @@ static wb_code judge(wb_lane *l, const wb_open *o, wb_error *err)
     return WB_OK;
 }
 
-/* A target that was away when the run began: state.db must know of it before it holds anything of ours. */
-static wb_code remember(wb_lane *l, wb_error *err)
-{
-    const wb_target_state *one = &l->known;
-    return l->fresh ? wb_state_save_targets(l->p->state, &one, 1, err) : WB_OK;
-}
-
 static wb_code open_target(wb_lane *l, wb_error *err)
 {
     const wb_target *t = l->config->plugin;
@@ -84,7 +77,7 @@ static wb_code open_target(wb_lane *l, wb_error *err)
     if (rc == WB_OK) {
         pthread_mutex_lock(&l->mutex);
         rc = judge(l, &o, err);
-        if (rc == WB_OK) rc = remember(l, err);
+        if (rc == WB_OK && l->fresh) rc = wb_lane_save(l, err); /* before it holds anything of ours */
         if (rc == WB_OK) {
             l->accept = false;
             l->fresh = false;

@@ -17,9 +17,8 @@ typedef struct loop {
 } loop;
 
 /* Lanes that opened again join here, at their checkpoint. */
-static unsigned join_lanes(wb_pipeline *p, wb_error *err)
+static void join_lanes(wb_pipeline *p, wb_error *err)
 {
-    unsigned running = 0;
     for (size_t i = 0; i < p->nlanes; i++) {
         wb_lane *l = &p->lanes[i];
         pthread_mutex_lock(&l->mutex);
@@ -31,14 +30,12 @@ static unsigned join_lanes(wb_pipeline *p, wb_error *err)
             pthread_cond_broadcast(&l->cond);
         }
         l->abandon = l->inside && l->open; /* a turn is read again from its begin */
-        running += l->state == WB_LANE_RUNNING;
         pthread_mutex_unlock(&l->mutex);
     }
-    return running;
 }
 
 /* Where to open: the latest position that every running target has; `fresh`: those that have none. *any false: none
- * runs any more, and an open without a position would be a first start: the slot made anew. */
+ * runs, and an open without a position would be a first start: the slot made anew. */
 static wb_code where_to_open(loop *o, wb_resume *r, wb_kept *keep, bool *any, wb_error *err)
 {
     wb_pipeline *p = o->p;
@@ -191,10 +188,11 @@ static wb_code session(loop *o, wb_error *err)
     wb_pipeline *p = o->p;
     wb_resume resume;
     wb_kept keep = {0};
+    bool any;
     o->settled.len = 0;
     atomic_store(&p->reopen, false);
-    bool any = join_lanes(p, err) > 0; /* it may break before the next line */
-    wb_code rc = any ? where_to_open(o, &resume, &keep, &any, err) : WB_OK;
+    join_lanes(p, err);
+    wb_code rc = where_to_open(o, &resume, &keep, &any, err); /* who joined may have broken since */
     if (rc == WB_OK && !any) {
         wb_kept_fini(&keep);
         wait_for_work(o, 200);

@@ -3,12 +3,6 @@
 
 #include <zstd.h>
 
-static void begin(fixture *f, uint64_t n)
-{
-    ok(feed_gtid(f, n));
-    ok(feed_query(f, "BEGIN"));
-}
-
 /* What stands between GTID and commit, compressed; `cut`: bytes that are missing. */
 static wb_code feed_payload(fixture *f, bool compressed, size_t cut)
 {
@@ -160,10 +154,7 @@ static void test_parts_that_do_not_fit(void **state)
     ok(feed_format(f, "8.0.36", true));
     ok(feed_row(f, 9, 1, 'a'));
     ok(feed_xid(f));
-    begin(f, 2);
-    ok(feed_small_map(f, 9, "t"));
-    ok(feed_row(f, 9, 1, 'a'));
-    ok(feed_xid(f));
+    insert_one(f, 2, 1, 'a');
     assert_said(f, "begin " SID ":2\ninsert t #0 +int:1 text:a\ncommit 1\n");
     fixture_free(f);
 }

@@ -1,12 +1,6 @@
 /* mysql_groups_test.c: where transactions begin and end, what of them counts, and where one is in the log. */
 #include "mysql_help.h"
 
-static void begin(fixture *f, uint64_t n)
-{
-    ok(feed_gtid(f, n));
-    ok(feed_query(f, "BEGIN"));
-}
-
 static void test_one_transaction(void **state)
 {
     (void)state;
@@ -54,10 +48,7 @@ static void test_d37_gtid_only_at_the_commit(void **state)
     f->pos = 4;
     ok(feed_format(f, "8.0.36", false));
     assert_said(f, "");
-    begin(f, 5);
-    ok(feed_small_map(f, 9, "t"));
-    ok(feed_row(f, 9, 1, 'a'));
-    ok(feed_xid(f));
+    insert_one(f, 5, 1, 'a');
     assert_said(f, "begin " SID ":5\ninsert t #0 +int:1 text:a\ncommit 1\n");
     fixture_free(f);
 }
@@ -261,10 +252,7 @@ static void test_xa(void **state)
     my_gtid gtid;
     assert_true(my_decoder_prepared_at(f->d, 0, &xa, NULL, &at, &gtid));
     assert_true(at == start && gtid.n == 1);
-    begin(f, 2);
-    ok(feed_small_map(f, 9, "t"));
-    ok(feed_row(f, 9, 2, 'b'));
-    ok(feed_xid(f));
+    insert_one(f, 2, 2, 'b');
     assert_said(f, "begin " SID ":2\ninsert t #0 +int:2 text:b\ncommit 1\n");
     ok(feed_gtid(f, 3));
     ok(feed_query(f, "XA COMMIT X'7831',X'62',7"));

@@ -442,4 +442,17 @@ static inline wb_code feed_row(fixture *f, uint64_t table, unsigned id, char v)
     snprintf(body, sizeof body, "02 ff 00 %02x000000 01 %02x", id, v);
     return feed_rows(f, MY_WRITE_ROWS, table, body);
 }
+static inline void begin(fixture *f, uint64_t n)
+{
+    ok(feed_gtid(f, n));
+    ok(feed_query(f, "BEGIN"));
+}
+/* A whole transaction: one such row. */
+static inline void insert_one(fixture *f, uint64_t n, unsigned id, char v)
+{
+    begin(f, n);
+    ok(feed_small_map(f, 9, "t"));
+    ok(feed_row(f, 9, id, v));
+    ok(feed_xid(f));
+}
 #endif

@@ -2,12 +2,6 @@
  * knows. */
 #include "mysql_help.h"
 
-static void begin(fixture *f, uint64_t n)
-{
-    ok(feed_gtid(f, n));
-    ok(feed_query(f, "BEGIN"));
-}
-
 #define XA_X1 "00 07000000 02000000 01000000 7831 62"
 
 static void prepare(fixture *f, uint64_t n, unsigned id)
@@ -273,10 +267,7 @@ static void test_start_in_the_middle(void **state)
     ok(feed_row(f, 9, 1, 'a'));
     ok(feed_small_map(f, 9, "t"));
     ok(feed_xid(f));
-    begin(f, 2);
-    ok(feed_small_map(f, 9, "t"));
-    ok(feed_row(f, 9, 2, 'b'));
-    ok(feed_xid(f));
+    insert_one(f, 2, 2, 'b');
     assert_said(f, "begin " SID ":2\ninsert t #0 +int:2 text:b\ncommit 1\n");
     assert_error(f, feed_row(f, 9, 3, 'c'), WB_E_PROTOCOL, "where a transaction must begin");
     fixture_free(f);
@@ -332,6 +323,17 @@ static void test_unknown_events(void **state)
     assert_int_equal(my_magic_check("hello", 5, &err), WB_E_PROTOCOL);
 }
 
+/* A DROP TABLE whose event has these status variables. */
+static fixture *drop_under(const char *variables)
+{
+    fixture *f = fixture_started("11.4.2-MariaDB");
+    ok(feed_mariadb_gtid(f, 1, 0x29, ""));
+    event_begin(f);
+    put_query(f, "shop", variables, "drop table t");
+    ok(event_end(f, MY_QUERY));
+    return f;
+}
+
 /* Codes of status variables do not say their length: an unknown one ends the block, the statement stays. */
 static void test_d46_unknown_status_variables(void **state)
 {
@@ -346,11 +348,7 @@ static void test_d46_unknown_status_variables(void **state)
                                          "04 08",
                                          "0b 04 726f6f74 09 6c6f63616c686f7374"};
     for (size_t i = 0; i < WB_COUNT(blocks); i++) {
-        fixture *f = fixture_started("11.4.2-MariaDB");
-        ok(feed_mariadb_gtid(f, 1, 0x29, ""));
-        event_begin(f);
-        put_query(f, "shop", blocks[i], "drop table t");
-        ok(event_end(f, MY_QUERY));
+        fixture *f = drop_under(blocks[i]);
         assert_said(f, "begin 0-1-1\nddl DROP TABLE shop.t\ncommit 0\n");
         fixture_free(f);
     }
@@ -358,11 +356,7 @@ static void test_d46_unknown_status_variables(void **state)
     static const char *const fractions[] = {"83 0d 010000", "ff 0d 010000", "0c fe 0d 010000",
                                             "0c 02 6100 6200 0d 010000"};
     for (size_t i = 0; i < WB_COUNT(fractions); i++) {
-        fixture *f = fixture_started("11.4.2-MariaDB");
-        ok(feed_mariadb_gtid(f, 1, 0x29, ""));
-        event_begin(f);
-        put_query(f, "shop", fractions[i], "drop table t");
-        ok(event_end(f, MY_QUERY));
+        fixture *f = drop_under(fractions[i]);
         assert_int_equal(f->last.commit_us, 1700000000000000 + (i >= 2));
         fixture_free(f);
     }

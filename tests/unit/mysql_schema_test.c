@@ -7,12 +7,6 @@
         .name = {n, sizeof n - 1}, .type = {t, sizeof t - 1}, .charset = { cs, sizeof cs - 1 }                         \
     }
 
-static void begin(fixture *f, uint64_t n)
-{
-    ok(feed_gtid(f, n));
-    ok(feed_query(f, "BEGIN"));
-}
-
 /* binlog_row_metadata=FULL: rows from before an ALTER have the names of then, and a schema of now changes nothing. */
 static void test_d31_full_metadata_names_yesterdays_columns(void **state)
 {

@@ -207,6 +207,16 @@ static wb_code dump_mariadb(my_link *l, const whom *w, const my_gtid_set *set, i
     return code == WB_OK ? dump_file(l, w, WB_STR(""), FIRST_OFFSET, flags, err) : code;
 }
 
+static wb_code dump_set(my_link *l, const whom *w, const my_pos *p, int flags, wb_error *err)
+{
+    my_gtid_set *set = my_gtid_set_new();
+    wb_code code = set && my_pos_set(p, set) ? WB_OK : my_nomem(err);
+    if (code == WB_OK)
+        code = p->flavor == MY_MARIADB ? dump_mariadb(l, w, set, flags, err) : dump_mysql(l, w, set, flags, err);
+    my_gtid_set_free(set);
+    return code;
+}
+
 wb_code my_dump_start(my_source *s, my_link *l, wb_pos pos, bool once, wb_error *err)
 {
     my_pos p;
@@ -221,16 +231,8 @@ wb_code my_dump_start(my_source *s, my_link *l, wb_pos pos, bool once, wb_error 
     }
     wb_code code = set_dump_session(s, l, &w, err);
     if (code == WB_OK && !once) code = register_us(s, l, err);
-    if (code != WB_OK) return code;
-    if (!p.has_set) {
-        code = dump_file(l, &w, p.log, p.offset, flags, err);
-        return code == WB_OK ? my_net_open(l, err) : code;
-    }
-    my_gtid_set *set = my_gtid_set_new();
-    code = set && my_pos_set(&p, set) ? WB_OK : my_nomem(err);
     if (code == WB_OK)
-        code = p.flavor == MY_MARIADB ? dump_mariadb(l, &w, set, flags, err) : dump_mysql(l, &w, set, flags, err);
-    my_gtid_set_free(set);
+        code = p.has_set ? dump_set(l, &w, &p, flags, err) : dump_file(l, &w, p.log, p.offset, flags, err);
     return code == WB_OK ? my_net_open(l, err) : code;
 }
 

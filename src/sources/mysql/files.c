@@ -128,14 +128,18 @@ static wb_code next_header(my_files *s, int ms, const uint8_t **p, my_header *h,
     return code;
 }
 
-/* WB_END: the file ends within the event. */
-static wb_code next_event(my_files *s, int ms, const uint8_t **p, my_header *h, wb_error *err)
+/* All of it, after its header. WB_END: the file ends within the event. */
+static wb_code rest_of(my_files *s, int ms, const uint8_t **p, const my_header *h, wb_error *err)
 {
     size_t have;
+    wb_code code = my_input_peek(&s->in, h->length, ms, p, &have, err);
+    return code == WB_OK && have < h->length ? WB_END : code;
+}
+
+static wb_code next_event(my_files *s, int ms, const uint8_t **p, my_header *h, wb_error *err)
+{
     wb_code code = next_header(s, ms, p, h, err);
-    if (code == WB_OK) code = my_input_peek(&s->in, h->length, ms, p, &have, err);
-    if (code != WB_OK) return code;
-    return have < h->length ? WB_END : WB_OK;
+    return code == WB_OK ? rest_of(s, ms, p, h, err) : code;
 }
 
 /* To the offset where the start is, after the format that tells how to read what is there. */
@@ -278,7 +282,7 @@ static wb_code read_event(my_files *s, int ms, wb_error *err)
         s->part_left = h.length;
         return WB_OK;
     }
-    if (code == WB_OK) code = next_event(s, ms, &p, &h, err);
+    if (code == WB_OK) code = rest_of(s, ms, &p, &h, err);
     if (code == WB_END) {
         size_t have = 0;
         code = my_input_peek(&s->in, MY_HEADER_LEN, ms, &p, &have, err);

@@ -262,6 +262,11 @@ void my_forget_plans(my_decoder *d, wb_str schema, wb_str name); /* empty: all *
 
 /* ---------------------------------------------------------------- rows.c, value.c */
 
+/* Post headers of 6 bytes are those of the oldest servers, whose numbers had 4 bytes. */
+static inline uint64_t my_rd_table_id(const my_decoder *d, uint8_t type, wb_rd *r)
+{
+    return d->format.post_header[type] == 6 ? my_rd_u32(r) : my_rd_u48(r);
+}
 /* The body of a rows event: opens the cursor. */
 wb_code my_rows_open(my_decoder *d, uint8_t type, const uint8_t *p, size_t n, wb_error *err) WB_MUST;
 /* One that is too large for the window, held at `at`: is it worth to be read? pass: nobody wants it. */

@@ -35,19 +35,25 @@ struct my_net {
 
 typedef enum tls_kind { TLS_NONE, TLS_OPENSSL, TLS_GNUTLS, TLS_OTHER } tls_kind;
 
-static const char *tls_library(const my_link *l)
+static const char *tls_name = "of unknown name";
+static tls_kind tls_built;
+static pthread_once_t tls_once = PTHREAD_ONCE_INIT;
+
+static void ask_library(void)
 {
     const char *name = NULL;
-    (void)mariadb_get_infov(l->my, MARIADB_TLS_LIBRARY, &name);
-    return name ? name : "of unknown name";
+    if (mariadb_get_infov(NULL, MARIADB_TLS_LIBRARY, &name) == 0 && name) tls_name = name;
+    bool openssl = strncmp(tls_name, "OpenSSL", 7) == 0, gnutls = strncmp(tls_name, "GnuTLS", 6) == 0;
+    tls_built = openssl ? TLS_OPENSSL : gnutls ? TLS_GNUTLS : TLS_OTHER;
 }
 
+/* Also asked for every row of a copy. */
 static tls_kind kind_of(const my_link *l)
 {
     const MARIADB_PVIO *pvio = l->my->net.pvio;
     if (!pvio || !pvio->ctls || !pvio->ctls->ssl) return TLS_NONE;
-    const char *name = tls_library(l);
-    return strncmp(name, "OpenSSL", 7) == 0 ? TLS_OPENSSL : strncmp(name, "GnuTLS", 6) == 0 ? TLS_GNUTLS : TLS_OTHER;
+    pthread_once(&tls_once, ask_library);
+    return tls_built;
 }
 
 /* We are not linked to GnuTLS; a Connector that is has it in the process. */
@@ -82,7 +88,7 @@ wb_code my_net_open(my_link *l, wb_error *err)
     l->heard_us = wb_mono_us();
     if (kind == TLS_OTHER) {
         wb_fail(err, WB_E_UNSUPPORTED, WB_NEVER,
-                "MariaDB Connector/C was built with a TLS library that is not known: %s.", tls_library(l));
+                "MariaDB Connector/C was built with a TLS library that is not known: %s.", tls_name);
         wb_hint(err, "With OpenSSL or GnuTLS the log can be read over TLS; without TLS (ssl-mode=disabled) with any.");
         return WB_E_UNSUPPORTED;
     }

@@ -60,7 +60,7 @@ wb_code my_rows_open(my_decoder *d, uint8_t type, const uint8_t *bytes, size_t n
     shape s;
     c->plan = NULL;
     if (!shape_of(type, &s)) return my_bad_event(d, type, err, "it is not known");
-    uint64_t id = d->format.post_header[type] == 6 ? my_rd_u32(&r) : my_rd_u48(&r);
+    uint64_t id = my_rd_table_id(d, type, &r);
     if (d->query_over) wb_out_reset(&d->query);
     d->query_over = my_rd_u16(&r) & 1; /* the last event of its statement */
     if (s.v2) {
@@ -251,14 +251,15 @@ static wb_code too_large(const my_decoder *d, size_t n, wb_error *err)
 
 wb_code my_rows_fit(my_decoder *d, const my_header *h, uint64_t at, bool *pass, wb_error *err)
 {
-    enum { ID = 6, SLACK = 1024 * 1024 };
+    enum { SLACK = 1024 * 1024 };
     const uint8_t *p;
     shape s;
     *pass = false;
     wb_code code = my_held_read(d, my_held_content(d), at, MY_WINDOW, &p, err);
     if (code != WB_OK) return code;
     p += MY_HEADER_LEN;
-    const my_plan *plan = my_find_id(d, my_get_le(p, d->format.post_header[h->type] == 6 ? 4 : ID));
+    wb_rd r = wb_rd_of(p, MY_WINDOW - MY_HEADER_LEN);
+    const my_plan *plan = my_find_id(d, my_rd_table_id(d, h->type, &r));
     if (!plan || !plan->table) { /* that is all there is to say of it */
         *pass = true;
         return my_rows_open(d, h->type, p, MY_WINDOW - MY_HEADER_LEN, err);

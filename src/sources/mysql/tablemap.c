@@ -345,7 +345,7 @@ static bool same_body(const my_plan *p, const uint8_t *body, size_t n)
 wb_code my_table_map(my_decoder *d, const uint8_t *bytes, size_t n, wb_error *err)
 {
     wb_rd r = wb_rd_of(bytes, n);
-    my_map m = {.id = d->format.post_header[MY_TABLE_MAP] == 6 ? my_rd_u32(&r) : my_rd_u48(&r)};
+    my_map m = {.id = my_rd_table_id(d, MY_TABLE_MAP, &r)};
     my_rd_u16(&r); /* flags */
     const uint8_t *body = r.p;
     size_t len = wb_rd_left(&r);

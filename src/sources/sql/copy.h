@@ -31,9 +31,9 @@ typedef struct sql_copy_table {
     const char *name;       /* of the table, as SQL writes it                               */
     wb_str *key;            /* names of the key's columns, in order                         */
     size_t nkey;
-    wb_str index; /* that has them, where the source's SQL names it */
-    bool begun; /* its first row was handed over */
-    bool plain; /* no snapshot covers it: it is read while it is locked */
+    wb_str index;  /* that has them, where the source's SQL names it */
+    bool begun;    /* its first row was handed over */
+    bool plain;    /* no snapshot covers it: it is read while it is locked */
     size_t reader; /* the connection that reads it, + 1; 0: any               */
 } sql_copy_table;
 
@@ -41,12 +41,12 @@ typedef struct sql_worker { /* one connection */
     void *own;              /* the source's                                                               */
     sql_job *job;           /* NULL: idle                                                                 */
     size_t chunk;
-    bool early;    /* it is begun for the next turn: not read yet                                  */
-    bool ended;    /* all is read                                                                  */
-    bool dry;      /* nothing was there; until poll() says otherwise                               */
-    uint64_t turn; /* in which order chunks were begun */
-    char *row;     /* the last one read: what is said of it depends on whether another follows     */
-    char *next;    /* which is this one                                                            */
+    bool early;     /* it is begun for the next turn: not read yet                                  */
+    bool ended;     /* all is read                                                                  */
+    bool dry;       /* nothing was there; until poll() says otherwise                               */
+    uint64_t begun; /* the number of its chunk, in the order in which chunks were begun */
+    char *row;      /* the last one read: what is said of it depends on whether another follows     */
+    char *next;     /* which is this one                                                            */
     size_t len, next_len;
 } sql_worker;
 

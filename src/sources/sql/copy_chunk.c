@@ -198,7 +198,7 @@ static wb_code start(sql_copy *c, sql_worker *w, sql_job *j, size_t chunk, wb_er
     if (code != WB_OK) return code;
     w->job = j;
     w->chunk = chunk;
-    w->turn = ++c->begins;
+    w->begun = ++c->begins;
     w->ended = w->dry = false;
     j->chunks[chunk].taken = true;
     j->open++;
@@ -278,9 +278,10 @@ static bool in_order(const sql_copy *c) { return c->blocked_us && wb_mono_us() -
 bool sql_copy_wants(const sql_copy *c, const sql_worker *w)
 {
     if (!w->job || w->early) return false;
-    for (size_t i = 0; i < c->nworkers && in_order(c); i++) {
+    if (!in_order(c)) return true;
+    for (size_t i = 0; i < c->nworkers; i++) {
         const sql_worker *o = &c->workers[i];
-        if (o->job && !o->early && o->turn < w->turn) return false;
+        if (o->job && !o->early && o->begun < w->begun) return false;
     }
     return true;
 }

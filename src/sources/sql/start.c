@@ -1,6 +1,8 @@
 /* start.c: the option `start`. */
 #include "start.h"
 
+#include <stdio.h>
+
 static wb_code unknown_word(const wb_node *value, const char *key, const sql_start_rule *rule, wb_error *err)
 {
     if (strcmp(key, "time") == 0) {
@@ -8,9 +10,10 @@ static wb_code unknown_word(const wb_node *value, const char *key, const sql_sta
         wb_hint(err, "%s", rule->time_hint);
         return code;
     }
-    return wb_node_fail(value, err, "start: this source has no place called %.40s; it knows %s%s%s%s%s.", key,
-                        rule->words[0], rule->words[1] ? ", " : "", rule->words[1] ? rule->words[1] : "",
-                        rule->words[1] ? ", " : "", rule->words[1] ? rule->words[2] : "");
+    char known[80] = "";
+    for (size_t w = 0, at = 0; rule->words[w] && at < sizeof known; w++)
+        at += (size_t)snprintf(known + at, sizeof known - at, "%s%s", w ? ", " : "", rule->words[w]);
+    return wb_node_fail(value, err, "start: this source has no place called %.40s; it knows %s.", key, known);
 }
 
 wb_code sql_start_read(const wb_node *n, const sql_start_rule *rule, const char *texts[SQL_START_MAX], wb_error *err)

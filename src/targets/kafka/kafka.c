@@ -136,16 +136,11 @@ static wb_code send_view(kf_target *k, const wb_view *v, wb_ticket t, wb_error *
     if (code == WB_OK) code = kf_send_view(k, v, t, err);
     if (code != WB_OK) return code;
     (void)WB_FAULT("kafka.sent");
-    if (exact) {
-        kf_pace_linger(k);
-        rd_kafka_poll(k->rk, 0);
-        return kf_txn_after(k, v, t, err);
-    }
-    if (k->at.record) kf_ticket_whole(k, k->at.record);
+    if (k->at.record) kf_ticket_whole(k, k->at.record); /* exactly once there is none */
     k->at.record = NULL;
     kf_pace_linger(k);
     rd_kafka_poll(k->rk, 0);
-    return WB_OK;
+    return exact ? kf_txn_after(k, v, t, err) : WB_OK;
 }
 
 static wb_code kf_write(void *ctx, const wb_view *v, wb_ticket t, wb_error *err)

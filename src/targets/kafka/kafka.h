@@ -1,6 +1,7 @@
 /* kafka.h: the parts of the target `kafka`, shared by its files: settings (settings.c), the connection and what it says
- * (client.c), topics (topics.c), messages on their way (send.c, pace.c, headers.c), tickets (tickets.c), exactly once (transaction.c and
- * position.c), check and status (report.c). All but interrupt, check and status runs on the target's thread. */
+ * (client.c), topics (topics.c), messages on their way (send.c, pace.c, headers.c), tickets (tickets.c), exactly once
+ * (transaction.c and position.c), check and status (report.c). All but interrupt, check and status runs on the target's
+ * thread. */
 #ifndef WB_KAFKA_H
 #define WB_KAFKA_H
 #include <librdkafka/rdkafka.h>
