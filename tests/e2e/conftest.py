@@ -118,6 +118,16 @@ def my(my_server):
     d.remove()
 
 
+@pytest.fixture(params=["FULL", "without names"])
+def metadata(request, my):
+    """The server's binlog_row_metadata for this test."""
+    before = my.one("select @@global.binlog_row_metadata")
+    want = "FULL" if request.param == "FULL" else "MINIMAL" if my.mysql else "NO_LOG"
+    my.sql(f"set global binlog_row_metadata = '{want}'")
+    yield request.param
+    my.sql(f"set global binlog_row_metadata = '{before}'")
+
+
 def _sources():
     """Servers of every source, as the environment allows."""
     return pg_kinds("pg15", "pg18") + [k for k in KINDS if k in os.environ.get("WB_MY", ",".join(KINDS)).split(",")]

@@ -8,16 +8,6 @@ from my_servers import MyDatabase
 from program import wait_until
 
 
-@pytest.fixture(params=["FULL", "without names"])
-def metadata(request, my):
-    """The server's binlog_row_metadata for this test."""
-    before = my.one("select @@global.binlog_row_metadata")
-    want = "FULL" if request.param == "FULL" else "MINIMAL" if my.mysql else "NO_LOG"
-    my.sql(f"set global binlog_row_metadata = '{want}'")
-    yield request.param
-    my.sql(f"set global binlog_row_metadata = '{before}'")
-
-
 def fresh(my):
     """A new session: it takes the global settings of now."""
     my.conn.close()
@@ -209,3 +199,35 @@ def test_d31_changed_before_and_after_a_connection(my_wb, my, metadata):
         {"id": "1", "v": "1"}, {"id": "2", "v": "2", "a": "20"}, {"id": "3", "v": "3", "a": "30"}, {"id": "4", "v": "4", "b": "40"}]
     after = [[c["name"] for c in e["record"]["after"]["columns"]] for e in events(my_wb, "t") if e["event_type"] == "ALTER"]
     assert after == [["id", "v", "a"], ["id", "v", "b"]]
+
+
+@pytest.mark.servers("my97", "m118")
+def test_many_statements_read_late_cost_one_look(my_wb, my, metadata):
+    """The log is read ahead once for all of them, not once for each: what that takes is a connection. Columns are still those of then."""
+    fresh(my)
+    my.sql("create table t (id int primary key, v int); insert into t values (0, 0)")
+    my_wb.write([my_wb.file_target()]).until_now()
+    for i in range(40):
+        my.sql(f"create table c{i} (id int primary key, v varchar(20)); insert into c{i} values ({i}, 'a')")
+        if i % 3 == 0:
+            my.sql(f"drop table c{i}")
+        elif i % 3 == 1 and metadata == "FULL":
+            my.sql(f"alter table c{i} add column more int after id; insert into c{i} values (100, 7, 'b')")
+        my.sql(f"insert into t values ({i + 1}, {i})")
+
+    def connections():
+        return int(my.one("select variable_value from {}.global_status where variable_name = 'Connections'".format(
+            "performance_schema" if my.mysql else "information_schema")))
+    before = connections()
+    my_wb.until_now() if metadata == "FULL" else my_wb.run("--until", "now", code=3)
+    made = connections() - before
+    assert made < 30, f"{made} connections"
+    got = {}
+    for e in events(my_wb):
+        if e["event_type"] == "INSERT":
+            got.setdefault(e["table_name"], []).append(list(e["record"]))
+    if metadata == "FULL":
+        assert got.pop("t") == 40 * [["id", "v"]]
+        assert got == {f"c{i}": [["id", "v"], ["id", "more", "v"]] if i % 3 == 1 else [["id", "v"]] for i in range(40)}
+    else:  # c0 had gone before it could be read
+        assert f"{my.name}.c0" in my_wb.last_log() and not got, my_wb.last_log()

@@ -45,6 +45,8 @@ static void test_d50_text_of_the_server(void **state)
         {"0700000080", "-2147483648"},
         {"0affffffffffffff7f", "9223372036854775807"},
         {"0affffffffffffffff", "18446744073709551615"},
+        {"090100000000002000", "9007199254740993"},
+        {"09ffffffffffffdfff", "-9007199254740993"},
         {"0b000000000000f03f", "1.0"},
         {"0b9a9999999999b93f", "0.1"},
         {"0b00003426f56b0c43", "1e15"},
@@ -195,10 +197,12 @@ static void test_d36_json_diffs(void **state)
         {"01 03 24 2e 62 02 04 00", "{\"a\": [1, 2], \"b\": null, \"bb\": true}"},  /* insert $.b */
         {"01 07 24 2e 22 6b 22 79 22 02 04 00", "!a JSON diff leads to what the value before does not have"},
         {"01 07 24 2e 22 6b 20 79 22 02 04 00", "{\"a\": [1, 2], \"bb\": true, \"k y\": null}"}, /* insert $."k y" */
-        {"02 03 24 2e 61", "{\"bb\": true}"},                                                    /* remove $.a */
-        {"02 06 24 2e 61 5b 30 5d", "{\"a\": [2], \"bb\": true}"},                               /* remove $.a[0] */
-        {"02 03 24 2e 61 02 04 24 2e 6262", "{}"},                                               /* two of them */
-        {"00 01 24 02 04 01", "true"},                                                           /* replace $ */
+        {"01 08 24 2e 22 6b 5c 22 79 22 02 04 00",
+         "{\"a\": [1, 2], \"bb\": true, \"k\\\"y\": null}"},       /* D48: $."k\"y" */
+        {"02 03 24 2e 61", "{\"bb\": true}"},                      /* remove $.a */
+        {"02 06 24 2e 61 5b 30 5d", "{\"a\": [2], \"bb\": true}"}, /* remove $.a[0] */
+        {"02 03 24 2e 61 02 04 24 2e 6262", "{}"},                 /* two of them */
+        {"00 01 24 02 04 01", "true"},                             /* replace $ */
         {"02 03 24 2e 7a", "!a JSON diff leads to what the value before does not have"},
         {"01 05 24 2e 6262 2e 02 04 00", "!the path of a JSON diff is damaged"},
         {"03 01 24", "!a JSON diff is damaged"},

@@ -284,6 +284,7 @@ struct my_source {
     my_snap snap;
     bool streaming; /* the dump was asked for */
     int spool;      /* fd + 1 */
+    struct my_ahead *ahead;
 
     wb_batch *batch;
     size_t batch_room; /* asked for at take */

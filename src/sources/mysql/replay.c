@@ -37,6 +37,7 @@ static wb_code statement_format(const my_decoder *d, const my_query *q, const my
 
 static wb_code check_dml(const my_decoder *d, const my_query *q, const my_statement *st, wb_error *err)
 {
+    if (d->o.statements_pass) return WB_OK;
     for (uint32_t i = 0; i < st->ntables; i++)
         if (is_wanted(d, st->tables[i].schema, st->tables[i].name))
             return statement_format(d, q, st, st->tables[i].schema, st->tables[i].name, err);

@@ -46,6 +46,7 @@ static void forget_one(void *arg, uint64_t seq)
 void my_track_settled(my_source *s, wb_pos pos)
 {
     if (s->history && pos.len) my_history_forget(s->history, pos, forget_one, s);
+    if (pos.len) my_ahead_settled(s, pos);
 }
 
 static wb_code add(my_source *s, wb_str schema, wb_str name, wb_pos at, my_known known, const my_schema *shape,
@@ -118,12 +119,9 @@ static wb_code read_baseline(my_source *s, my_link *l, wb_error *err)
 /* Did a wanted table change between `from` and now, while we read? */
 static wb_code baseline_holds(my_source *s, wb_pos from, bool *holds, wb_error *err)
 {
-    my_ahead ahead;
-    wb_code code = my_ahead_scan(s, from, NULL, true, &ahead, err);
-    *holds = !ahead.all;
-    for (size_t i = 0; i < s->cat.n && *holds; i++)
-        *holds = !s->cat.tables[i].wanted || !my_ahead_touches(&ahead, s->cat.tables[i].schema, s->cat.tables[i].name);
-    my_ahead_free(&ahead);
+    bool changed;
+    wb_code code = my_ahead_any(s, from, &changed, err);
+    *holds = !changed;
     return code;
 }
 
@@ -165,15 +163,13 @@ static void say_changed_again(my_source *s, wb_str schema, wb_str name)
 static wb_code judge(my_source *s, my_schema *shape, wb_pos here, bool filled, my_known *known, bool *ahead,
                      my_schema *then, wb_error *err)
 {
-    my_ahead a;
+    my_ahead_answer a;
     bool full = full_metadata(s);
-    wb_code code = my_ahead_scan(s, here, shape, filled || !full, &a, err);
-    bool touched = my_ahead_touches(&a, shape->schema, shape->name);
-    if (touched && filled) my_missing_clear(shape);
-    *known = full ? MY_LOOSE : touched ? MY_NOT_KNOWN : MY_KNOWN;
-    *ahead = full && a.met ? !a.met_fits : touched;
+    wb_code code = my_ahead_ask(s, my_here(s), here, shape, filled || !full, &a, err);
+    if (a.changed && filled) my_missing_clear(shape);
+    *known = full ? MY_LOOSE : a.changed ? MY_NOT_KNOWN : MY_KNOWN;
+    *ahead = full && a.met ? !a.met_fits : a.changed;
     *then = a.then;
-    my_ahead_free(&a);
     return code;
 }
 

@@ -3,8 +3,8 @@
 #include <errmsg.h>
 #include <stdio.h>
 
+#include "ahead.h"
 #include "base/clock.h"
-#include "my.h"
 
 #define AT(field) offsetof(my_source, field)
 
@@ -175,6 +175,7 @@ void my_close(void *ctx)
     my_source *s = ctx;
     if (s->batch && s->host) wb_host_drop(s->host, s->batch);
     my_snap_close(s);
+    my_ahead_close(s);
     my_link_close(&s->dump);
     my_link_close(&s->side);
     my_decoder_free(s->decoder);
