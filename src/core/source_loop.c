@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "core/engine.h"
 
 typedef struct loop {
@@ -192,6 +193,7 @@ static wb_code session(loop *o, wb_error *err)
     o->settled.len = 0;
     atomic_store(&p->reopen, false);
     join_lanes(p, err);
+    (void)WB_FAULT("source.joined");
     wb_code rc = where_to_open(o, &resume, &keep, &any, err); /* who joined may have broken since */
     if (rc == WB_OK && !any) {
         wb_kept_fini(&keep);

@@ -48,23 +48,6 @@ static void clean(void)
     script_nturns = 0;
 }
 
-static void expect_exactly_once(const vault *v, unsigned snapshot_rows, uint64_t upto)
-{
-    size_t at = 0;
-    for (unsigned i = 0; i < snapshot_rows; i++, at++) {
-        assert_true(at < v->n);
-        assert_int_equal(v->rows[at].txn, 0);
-        assert_int_equal(v->rows[at].ordinal, i);
-    }
-    for (uint64_t t = 1; t <= upto; t++)
-        for (unsigned o = 0; o < rows_of(t); o++, at++) {
-            assert_true(at < v->n);
-            assert_int_equal(v->rows[at].txn, t);
-            assert_int_equal(v->rows[at].ordinal, o);
-        }
-    assert_int_equal(at, v->n);
-}
-
 /* Every change came; after a jump back everything from there comes again, in order (G-03, G-04). */
 static void expect_at_least_once(const vault *v, uint64_t upto)
 {

@@ -333,6 +333,7 @@ typedef struct vault {
     bool keeps;       /* it keeps a stand beside the data */
     unsigned trouble; /* one call in so many goes wrong; 0: never */
     atomic_bool blocked; /* takes nothing */
+    atomic_bool breaks;  /* the next flush, whether or not it has anything */
     unsigned poison;     /* the first row of one transaction in so many can never be taken; 0: none */
     size_t mute;         /* the first so many times that it is open, it answers nothing */
     seen *rows;
@@ -346,6 +347,24 @@ typedef struct vault {
     uint64_t answered_twice;
 } vault;
 static vault vaults[4];
+
+/* Each row of the copy and of transactions 1 to `upto` once, in order. */
+static inline void expect_exactly_once(const vault *v, unsigned snapshot_rows, uint64_t upto)
+{
+    size_t at = 0;
+    for (unsigned i = 0; i < snapshot_rows; i++, at++) {
+        assert_true(at < v->n);
+        assert_int_equal(v->rows[at].txn, 0);
+        assert_int_equal(v->rows[at].ordinal, i);
+    }
+    for (uint64_t t = 1; t <= upto; t++)
+        for (unsigned o = 0; o < rows_of(t); o++, at++) {
+            assert_true(at < v->n);
+            assert_int_equal(v->rows[at].txn, t);
+            assert_int_equal(v->rows[at].ordinal, o);
+        }
+    assert_int_equal(at, v->n);
+}
 
 typedef struct pending {
     wb_ticket t;
@@ -497,6 +516,7 @@ static wb_code shaky_write(void *ctx, const wb_view *v, wb_ticket t, wb_error *e
 static wb_code shaky_flush(void *ctx, int ms, wb_error *err)
 {
     shaky *s = ctx;
+    if (atomic_exchange(&s->v->breaks, false)) return wb_fail(err, WB_E_NET, WB_RECONNECT, "the shaky target breaks");
     if (s->v->blocked || s->v->opens <= s->v->mute) return s->ntickets ? WB_AGAIN : WB_OK;
     if (ms >= 0 && s->ntickets && s->ntickets < 3 && test_random(&s->rnd) % 2) return WB_AGAIN;
     return shaky_commit(s, err);
