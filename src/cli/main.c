@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 
 #include <errno.h>
+#include <openssl/crypto.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -162,6 +163,8 @@ int main(int argc, char **argv)
 {
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* passwords stay out of core dumps */
     (void)signal(SIGPIPE, SIG_IGN);           /* a reader that has gone is an error of that write */
+    /* A connect that a stop did not wait for may be in the midst of TLS when the process ends: what it uses stays. */
+    (void)OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, NULL);
     int code = dispatch(argc, argv);
     if (fflush(stdout) != 0 && errno != EPIPE && code == EXIT_FINE)
         return cli_usage_error("stdout: %s", strerror(errno));
