@@ -190,6 +190,9 @@ typedef struct wb_source {
     /* Where one is who was at `a` and got what ends at `b`; NULL slot: at b. For positions of several counters; pure.
      */
     void (*join)(wb_pos a, wb_pos b, void *out, size_t cap, size_t *len);
+    /* Where one is who was at `at` and has a part of the next transaction: `at`, and what the numbers of that one's
+     * changes depend on, so that open can refuse to go on when that is another now. NULL: on nothing. Source thread. */
+    void (*part)(void *ctx, wb_pos at, void *out, size_t cap, size_t *len);
     int64_t (*distance)(wb_pos from, wb_pos to); /* bytes of log between, for lag; -1: not known; may be NULL; pure */
     /* Where the log ends now (own short connection; needs no open). */
     wb_code (*tip)(void *ctx, wb_host *h, void *out, size_t cap, size_t *len, wb_error *err);

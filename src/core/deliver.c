@@ -217,6 +217,17 @@ static wb_pos advance(wb_pipeline *p, wb_batch *b, wb_pos have, wb_pos end)
     return n ? (wb_pos){wb_batch_copy(b, out, n), n} : end;
 }
 
+/* The same with a part of the transaction after it. */
+static wb_pos with_part(wb_pipeline *p, wb_batch *b, wb_pos at)
+{
+    const wb_source *s = wb_pipeline_source(p);
+    uint8_t out[WB_POS_MAX];
+    size_t n = 0;
+    if (!s->part || !at.len) return at;
+    s->part(p->config->source_ctx, at, out, sizeof out, &n);
+    return n ? (wb_pos){wb_batch_copy(b, out, n), n} : at;
+}
+
 /* Leave out what the target has; bring `stand` to where the txn's changes in this batch take it. Changes [from, to).
  * Within a turn of a snapshot a stand does not move: who reads it again finds other rows. */
 static void step_over(wb_pipeline *p, wb_lane *l, wb_batch *b, const wb_txn *txn, size_t from, size_t to,
@@ -308,6 +319,7 @@ static plan plan_for(wb_pipeline *p, wb_lane *l, wb_batch *b)
         }
     }
     x.two = !x.ends && any_whole;
+    if (x.stand.ordinal) x.stand.pos = with_part(p, b, x.stand.pos);
     return x;
 }
 

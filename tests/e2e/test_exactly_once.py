@@ -90,6 +90,33 @@ def test_stopped_inside_a_transaction_that_is_not_wanted_any_more(fault_wb, db):
     assert no_repeats(wb.out, "u") == 1000
 
 
+def test_stopped_inside_a_transaction_and_then_another_publication(fault_wb, db):  # proves G-01 G-02
+    """The server would send other changes of it, or none: what was counted by the first one is not counted off those."""
+    wb = fault_wb
+    db.sql("create table t (id int primary key, v text); create table u (id int primary key); create publication t_and_u for table t, u; "
+           "create publication u_alone for table u")
+
+    def write(publication):
+        wb.write([wb.file_target(fsync="each")], memory="4MB", source={"streaming": "off", "publication": publication})
+
+    write("t_and_u")
+    wb.start(env={"WB_FAULT": "file.after_write@15:crash"}).streaming()
+    db.transaction("insert into t select g, repeat('x', 200) from generate_series(1, 80000) g", "insert into u select generate_series(1, 500)")
+    wb.wait_exit(137, 40)
+    assert 0 < no_repeats(wb.out, "t") < 80000, "not a part of it"
+    db.sql("insert into u select generate_series(501, 1000)")
+    write("u_alone")
+    wb.until_now(code=3)
+    assert "a part of the transaction" in wb.last_log() and "publication" in wb.last_log()
+    write("t_and_u")
+    wb.until_now()
+    assert no_repeats(wb.out, "t") == 80000 and no_repeats(wb.out, "u") == 1000
+    write("u_alone")  # now it is whole
+    db.sql("insert into t values (80001, 'nobody'); insert into u select generate_series(1001, 1500)")
+    wb.until_now()
+    assert no_repeats(wb.out, "t") == 80000 and no_repeats(wb.out, "u") == 1500
+
+
 @pytest.mark.older
 def test_d4_d5_stopped_between_small_transactions(wb, db):
     """COMMIT, BEGIN and the first row may share a position: stop and start after each. Changes are counted from the BEGIN on,

@@ -142,6 +142,37 @@ static void test_turns(void **state)
         assert_int_equal(pg_pos_parse(wb_str_of(bad[i]), out, sizeof out, &len, &err), WB_E_CONFIG);
 }
 
+/* A part of the next transaction is no place of its own: orders do not know of it, and who has its end has no part. */
+static void test_parts(void **state)
+{
+    WB_UNUSED(state);
+    turn_pos a, b;
+    held h;
+    uint8_t part[PG_PART_LEN], out[PG_PART_LEN];
+    wb_txn txn = {.at = pos_of(&h, 100)};
+    size_t len = 0;
+    for (uint64_t seq = 0; seq < 9; seq += 4) {
+        pg_pos_make_part(part, turn_of(&a, 101, seq), 77);
+        wb_pos pos = {part, sizeof part};
+        assert_int_equal(pg_pos_counted(pos), 77);
+        assert_int_equal(pg_pos_lsn(pos), 101);
+        assert_int_equal(pg_pos_seq(pos), seq);
+        assert_true(pg_pos_holds(pos, &txn));
+        assert_int_equal(pg_pos_compare(pos, turn_of(&a, 101, seq)), 0);
+        assert_int_equal(pg_pos_compare(pos, turn_of(&a, 102, seq)), -1);
+        pg_pos_join(pos, turn_of(&b, 200, 0), out, sizeof out, &len);
+        assert_int_equal(pg_pos_counted((wb_pos){out, len}), 0);
+        assert_int_equal(pg_pos_compare((wb_pos){out, len}, turn_of(&a, 200, seq)), 0);
+        pg_pos_meet(pos, pos, out, sizeof out, &len);
+        assert_int_equal(pg_pos_counted((wb_pos){out, len}), 0);
+        pg_pos_make_part(out, pos, 78); /* of a part: the same place */
+        assert_int_equal(pg_pos_compare((wb_pos){out, sizeof out}, pos), 0);
+        assert_int_equal(pg_pos_counted((wb_pos){out, sizeof out}), 78);
+    }
+    assert_int_equal(pg_pos_counted(pos_of(&h, 100)), 0);
+    assert_int_equal(pg_pos_counted(turn_of(&a, 100, 3)), 0);
+}
+
 /* The end of one transaction may be the very LSN of the next one's commit record: that next one is not inside. */
 static void test_d5_commit_begin_at_one_lsn(void **state)
 {
@@ -178,6 +209,7 @@ int main(void)
         cmocka_unit_test(test_compare),
         cmocka_unit_test(test_meet_is_the_earlier),
         cmocka_unit_test(test_turns),
+        cmocka_unit_test(test_parts),
         cmocka_unit_test(test_d5_commit_begin_at_one_lsn),
         cmocka_unit_test(test_d7_far_beyond),
         cmocka_unit_test(test_nothing_is_inside_no_position),

@@ -513,6 +513,7 @@ wb_code pg_open(void *ctx, wb_host *h, const wb_resume *resume, wb_error *err)
         s->snapshot_mode = SQL_SNAP_NEVER;
     }
     wb_code code = pg_names_make(s, h, &s->names, err);
+    if (code == WB_OK) code = pg_check_parts(s, resume, err);
     if (code != WB_OK) return code;
     const char *dir = wb_host_state_dir(h);
     if (!dir) dir = getenv("TMPDIR");

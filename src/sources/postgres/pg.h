@@ -444,6 +444,9 @@ struct pg_source {
     bool status_due;
 };
 
+/* counted.c: slot of wb_source; and at open: no target has a part of a transaction that was counted otherwise. */
+void pg_part(void *ctx, wb_pos at, void *out, size_t cap, size_t *len);
+wb_code pg_check_parts(const pg_source *s, const wb_resume *resume, wb_error *err) WB_MUST;
 /* stream.c */
 wb_code pg_stream_start(pg_source *s, pg_lsn from, wb_error *err) WB_MUST;
 wb_code pg_stream_read(pg_source *s, int ms, wb_error *err) WB_MUST;

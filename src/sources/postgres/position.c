@@ -18,23 +18,29 @@ size_t pg_pos_make_turn(uint8_t out[PG_TURN_LEN], pg_lsn lsn, uint64_t seq)
     return seq ? PG_TURN_LEN : PG_POS_LEN;
 }
 
-static bool is_pos(wb_pos pos) { return pos.len == PG_POS_LEN || pos.len == PG_TURN_LEN; }
+void pg_pos_make_part(uint8_t out[PG_PART_LEN], wb_pos pos, uint64_t counted)
+{
+    pg_lsn lsn = pg_pos_lsn(pos);
+    uint64_t seq = pg_pos_seq(pos);
+    pg_pos_make(out, lsn);
+    pg_pos_make(out + PG_POS_LEN, seq);
+    pg_pos_make(out + PG_TURN_LEN, counted);
+}
 
-pg_lsn pg_pos_lsn(wb_pos pos)
+static bool is_pos(wb_pos pos) { return pos.len == PG_POS_LEN || pos.len == PG_TURN_LEN || pos.len == PG_PART_LEN; }
+
+/* One of its numbers; 0: it has none there. */
+static uint64_t number_at(wb_pos pos, size_t at)
 {
     uint64_t be;
-    if (!is_pos(pos)) return 0;
-    memcpy(&be, pos.ptr, sizeof be);
+    if (!is_pos(pos) || pos.len < at + sizeof be) return 0;
+    memcpy(&be, (const uint8_t *)pos.ptr + at, sizeof be);
     return __builtin_bswap64(be);
 }
 
-uint64_t pg_pos_seq(wb_pos pos)
-{
-    uint64_t be;
-    if (pos.len != PG_TURN_LEN) return 0;
-    memcpy(&be, (const uint8_t *)pos.ptr + PG_POS_LEN, sizeof be);
-    return __builtin_bswap64(be);
-}
+pg_lsn pg_pos_lsn(wb_pos pos) { return number_at(pos, 0); }
+uint64_t pg_pos_seq(wb_pos pos) { return number_at(pos, PG_POS_LEN); }
+uint64_t pg_pos_counted(wb_pos pos) { return number_at(pos, PG_TURN_LEN); }
 
 const char *pg_lsn_text(pg_lsn lsn, char out[PG_LSN_TEXT])
 {

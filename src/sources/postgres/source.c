@@ -301,6 +301,7 @@ const wb_source wb_source_postgres = {
     .compare = pg_pos_compare,
     .meet = pg_pos_meet,
     .join = pg_pos_join,
+    .part = pg_part,
     .distance = pg_pos_distance,
     .tip = pg_tip,
     .render = pg_pos_render,
