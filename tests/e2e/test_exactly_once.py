@@ -9,6 +9,7 @@ import pytest
 
 import shop
 from compare import no_repeats, records, same_file, same_mirror, wait_file, wait_mirror
+from conftest import needs
 from program import wait_until
 
 pytestmark = pytest.mark.both
@@ -117,6 +118,26 @@ def test_stopped_inside_a_transaction_and_then_another_publication(fault_wb, db)
     assert no_repeats(wb.out, "t") == 80000 and no_repeats(wb.out, "u") == 1500
 
 
+def test_d5_d8_stopped_right_after_a_commit(fault_wb, db):
+    """The target stands at the very end of what came last, no keepalive moved it on, and the source goes back to before that for
+    another target: it does not come again, and nothing of the next one is taken for it."""
+    wb = fault_wb
+    needs(db.server, 14, "logical messages")
+    db.sql("create table t (id int primary key)")
+    wb.write([wb.file_target(fsync="each"), wb.sqlite_target()], source={"messages": True}).until_now()
+    message = "select pg_logical_emit_message(%s, 'app', 'a message')"
+    for step in (["insert into t values (1)"], [message % "true", "insert into t values (2)", message % "true"], [message % "false"],
+                 ["insert into t values (3)"]):
+        # the first journal is the start's own; the mirror is late
+        wb.start(env={"WB_FAULT": "file.journal_synced@2:crash;sqlite.before_commit:sleep=60000"}).streaming()
+        db.transaction(*step)
+        wb.wait_exit(137, 30)
+    wb.until_now()
+    got = [r["record"]["id"] if r["event_type"] == "INSERT" else r["event_type"] for r in records(wb.out)]
+    assert got == ["1", "MESSAGE", "2", "MESSAGE", "MESSAGE", "3"]
+    assert same_mirror(db, wb.mirror, "t")
+
+
 @pytest.mark.older
 def test_d4_d5_stopped_between_small_transactions(wb, db):
     """COMMIT, BEGIN and the first row may share a position: stop and start after each. Changes are counted from the BEGIN on,
@@ -137,13 +158,16 @@ def test_d4_d5_stopped_between_small_transactions(wb, db):
 
 
 def test_d8_logical_message_then_insert_and_restart(wb, db):
+    """Nobody wants them, and still they are counted, whatever the option, and end nothing."""
     db.sql("create table t (id int primary key)")
-    wb.write([wb.file_target()]).until_now()
+    wb.write([wb.file_target(format_options={"event_id": True})]).until_now()
     db.transaction("select pg_logical_emit_message(true, 'app', 'hello')", "insert into t values (1)",
-                   "select pg_logical_emit_message(false, 'app', 'loose')", "insert into t values (2)")
+                   "select pg_logical_emit_message(false, 'app', 'loose')", "insert into t values (2)",
+                   "select pg_logical_emit_message(true, 'app', 'bye')")
     wb.until_now()
     wb.until_now()
     assert no_repeats(wb.out, "t") == 2
+    assert [r["event_id"].rsplit(":", 1)[1] for r in records(wb.out)] == ["1", "2"]
 
 
 def test_d10_transaction_open_across_restarts(wb, db):
