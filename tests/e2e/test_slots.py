@@ -332,7 +332,8 @@ def test_d28_what_is_confirmed_is_what_was_saved(fault_wb, db):  # proves G-01
     wb = fault_wb
     table(db)
     wb.write([wb.file_target(), wb.sqlite_target()], checkpoint_interval="50ms")
-    for i, point in enumerate(("checkpoint.after_commit@3", "checkpoint.before_settle@3", "checkpoint.before_commit@4")):
+    late = "checkpoint.before_commit@4:sleep=2000;checkpoint.before_commit@4"  # time enough for a word to the server
+    for i, point in enumerate(("checkpoint.after_commit@3", "checkpoint.before_settle@3", late)):
         wb.start(env={"WB_FAULT": f"{point}:crash"})
         for n in range(200):
             db.sql("insert into t values (%s, 'x')", 1000 * (i + 1) + n)

@@ -63,6 +63,7 @@ static rig *rig_new(bool messages)
 
 static void rig_free(rig *g)
 {
+    wb_batch_unref(g->s.batch);
     pg_decoder_free(g->s.decoder);
     pg_spools_free(g->s.spools);
     wb_host_loose_free(g->s.host);
