@@ -1,11 +1,12 @@
 """Where the snapshot ends and the stream begins: one history, whatever happens between the two."""
+import os
 import signal
 import sqlite3
 from pathlib import Path
 
 import pytest
 
-from compare import same_mirror, wait_mirror
+from compare import records, same_file, same_mirror, wait_mirror
 from program import wait_until
 
 pytestmark = pytest.mark.both
@@ -77,6 +78,34 @@ def test_a_truncate_that_waits_does_not_stop_the_copy(fault_wb, db, load):
     fault_wb.term()
     reads = sum('"event_type":"READ"' in line for line in fault_wb.out.read_text().splitlines())
     assert reads == 4000, "what was there when the snapshot was taken"
+
+
+# proves G-06
+def test_d27_a_copy_is_at_its_point_of_the_stream(fault_wb, db):
+    """A table is read again. The stream has not brought the last commit that the snapshot has, and the first one that it has not
+    follows at once: the first comes before the copy, the other after it, or the copy's row would overwrite it for good."""
+    wb = fault_wb
+    db.sql("create table a (id int primary key, v int); insert into a select g, 0 from generate_series(1, 500) g")
+    wb.write([wb.sqlite_target(), wb.file_target()]).start(env={"WB_FAULT": "postgres.copy_snapshot:stop"}).streaming()
+    wait_mirror(wb, "a")
+    sender = db.one("select active_pid from pg_replication_slots where database = current_database()")
+    os.kill(sender, signal.SIGSTOP)
+    try:
+        db.sql("insert into a values (501, 0)")
+        wb.command("resync", wb.file, "a", code=0)
+        wait_until(lambda: stopped(wb.process), 30, "a snapshot")
+        db.sql("update a set v = 1 where id = 7")
+    finally:
+        os.kill(sender, signal.SIGCONT)
+    wb.process.send_signal(signal.SIGCONT)
+    db.sql("insert into a values (502, 0)")
+
+    def events(key):
+        return [r["event_type"] for r in records(wb.out) if r["record"] and r["record"]["id"] == key]
+    wait_until(lambda: len(events("500")) == 2 and events("502"), 30, "the second copy, and what follows it", alive=wb)
+    wb.term()
+    assert events("501") == ["INSERT", "READ"] and events("7") == ["READ", "READ", "UPDATE"] and events("502") == ["INSERT"]
+    assert same_mirror(db, wb.mirror, "a") and same_file(db, wb.out, "a")
 
 
 # proves G-06
