@@ -178,7 +178,8 @@ enum {
     WB_C_FIRST_OF_SNAPSHOT = 4,
     WB_C_LAST_OF_SNAPSHOT = 8,
     WB_C_KEY_CHANGED = 16,   /* UPDATE whose old key differs: `before` has at least the old key  */
-    WB_C_COPYING = 32,       /* its table is not copied to the end: the row may be missing, and will be read */
+    WB_C_COPYING = 32,       /* its table is not copied to the end: the row may be missing; it will be read, unless all
+                                of it is in this change */
     WB_C_RESELECTED = 64     /* some of its values have WB_V_RESELECTED                           */
 };
 

@@ -463,6 +463,14 @@ static void test_marks(void **unused)
     assert_int_equal(j->n, before + 1); /* once */
     assert_int_equal(j->chunks[before].kind, SQL_CHUNK_ROW);
     assert_true(c.changed);
+    wb_value fourth[2] = {{.kind = WB_INT, .as.i = 6}, {.kind = WB_ABSENT}};
+    wb_change stays = {.op = WB_UPDATE, .table = two, .after = fourth};
+    assert_int_equal(sql_copy_mark(&c, &stays, &err), WB_OK);
+    assert_int_equal(j->n, before + 1);
+    j->flags |= SQL_JOB_PLACES; /* where every update moves its row */
+    assert_int_equal(sql_copy_mark(&c, &stays, &err), WB_OK);
+    assert_int_equal(j->n, before + 2);
+    j->flags &= ~(uint32_t)SQL_JOB_PLACES;
     wb_table third = *two;
     third.id = BARE;
     third.serial = UINT64_MAX;

@@ -108,6 +108,7 @@ typedef struct pg_table {
     bool wanted;          /* by the patterns, partitions of wanted ones not  */
     bool published;       /* publication.c                                   */
     bool whole;           /* not by the second publication only              */
+    bool updates;         /* they are published                              */
     bool can_select, owned;
     int64_t rows;        /* estimate; -1 unknown                            */
     uint32_t file;       /* of a partition: relfilenode                     */
@@ -473,6 +474,7 @@ bool pg_snap_copies(const pg_source *s, const pg_table *t);
 wb_code pg_snap_plan(pg_source *s, pg_table *const *list, size_t n, uint64_t targets, uint32_t flags,
                      wb_error *err) WB_MUST;
 wb_code pg_snap_plan_fresh(pg_source *s, uint64_t fresh, wb_error *err) WB_MUST;
+uint32_t pg_snap_file(const sql_job *j); /* whose pages its chunks are; 0: they are none, or without a key */
 wb_code pg_snap_describe(pg_source *s, wb_error *err) WB_MUST; /* as they are now; jobs that do not fit are made anew */
 /* snap_seam.c */
 wb_code pg_snap_tend(pg_source *s, wb_error *err) WB_MUST; /* between reads of the stream */

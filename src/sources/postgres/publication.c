@@ -96,7 +96,9 @@ wb_code pg_pub_look(pg_link *l, const pg_names *names, pg_catalog *cat, pg_pub *
 {
     *pub = *insert_pub = (pg_pub){0};
     wb_code code = look_settings(l, names, pub, insert_pub, err);
-    return code == WB_OK ? look_tables(l, names, cat, insert_pub, err) : code;
+    if (code == WB_OK) code = look_tables(l, names, cat, insert_pub, err);
+    for (size_t i = 0; i < cat->n; i++) cat->tables[i].updates = cat->tables[i].whole && pub->upd;
+    return code;
 }
 
 /* ---------------------------------------------------------------- making */

@@ -37,11 +37,19 @@ static const pg_column *key_column(const pg_shape *sh, size_t place)
     return NULL;
 }
 
-/* "1:23,2:25": numbers and types of the key's columns. Another key makes another plan. */
-static void put_key(wb_out *o, const pg_shape *sh)
+/* "1:23,2:25": numbers and types of the key's columns; "1:23@16384": with the file whose pages are meant. Another key,
+ * or another file, makes another plan. */
+static void put_key(wb_out *o, const pg_shape *sh, uint32_t file)
 {
     const pg_column *c;
     for (size_t k = 1; (c = key_column(sh, k)); k++) wb_out_printf(o, "%s%d:%u", k > 1 ? "," : "", c->attnum, c->type);
+    if (file) wb_out_printf(o, "@%u", file);
+}
+
+uint32_t pg_snap_file(const sql_job *j)
+{
+    const char *at = j->flags & SQL_JOB_PLACES && j->key.len ? memchr(j->key.ptr, '@', j->key.len) : NULL;
+    return at ? (uint32_t)strtoul(at + 1, NULL, 10) : 0;
 }
 
 /* ---------------------------------------------------------------- sizes */
@@ -50,23 +58,27 @@ typedef struct size_of {
     uint32_t oid;
     int64_t bytes;
     bool scattered; /* rows do not lie in the order of their keys: a range touches all of the table */
+    bool ordered;   /* they do, by what the server knows */
+    bool toasted;   /* some values lie elsewhere: updates may leave them out */
+    uint32_t file;
 } size_of;
 
 static wb_code load_sizes(pg_source *s, const char *oids, wb_arena *a, size_of **out, size_t *n, wb_error *err)
 {
     static const char sql[] =
-        "SELECT x.oid, x.bytes, x.bytes > $2::int8 AND coalesce((SELECT abs(st.correlation) < 0.7 FROM pg_index i"
+        "SELECT x.oid, x.bytes, CASE WHEN x.bytes > $2::int8 THEN (SELECT abs(st.correlation) FROM pg_index i"
         "  JOIN pg_attribute k ON k.attrelid = i.indrelid AND k.attnum = i.indkey[0] JOIN pg_stats st"
         "  ON st.schemaname = x.nspname AND st.tablename = x.relname AND st.attname = k.attname"
         "  AND st.inherited = (x.relkind = 'p') WHERE i.indrelid = x.oid AND CASE x.relreplident WHEN 'i' THEN"
-        "  i.indisreplident ELSE i.indisprimary END LIMIT 1), false)"
-        " FROM (SELECT c.oid, n.nspname, c.relname, c.relkind, c.relreplident, CASE c.relkind WHEN 'p' THEN"
+        "  i.indisreplident ELSE i.indisprimary END LIMIT 1) END, x.toast > 0, pg_relation_filenode(x.oid)"
+        " FROM (SELECT c.oid, n.nspname, c.relname, c.relkind, c.relreplident, l.toast, CASE c.relkind WHEN 'p' THEN"
         "  (SELECT coalesce(sum(pg_table_size(p.relid)), 0)::int8 FROM pg_partition_tree(c.oid) p WHERE p.isleaf)"
-        "  WHEN 'r' THEN h.heap + CASE WHEN h.heap > 0 AND c.reltoastrelid <> 0 THEN"
-        "  coalesce(pg_relation_size(c.reltoastrelid), 0) ELSE 0 END ELSE pg_table_size(c.oid) END AS bytes"
+        "  WHEN 'r' THEN h.heap + l.toast ELSE pg_table_size(c.oid) END AS bytes"
         "  FROM unnest($1::oid[]) t(oid) JOIN pg_class c ON c.oid = t.oid"
         "  JOIN pg_namespace n ON n.oid = c.relnamespace"
-        "  CROSS JOIN LATERAL (SELECT coalesce(pg_relation_size(c.oid), 0) AS heap OFFSET 0) h OFFSET 0) x ORDER BY 1";
+        "  CROSS JOIN LATERAL (SELECT coalesce(pg_relation_size(c.oid), 0) AS heap OFFSET 0) h"
+        "  CROSS JOIN LATERAL (SELECT CASE WHEN h.heap > 0 AND c.reltoastrelid <> 0 THEN"
+        "  coalesce(pg_relation_size(c.reltoastrelid), 0) ELSE 0 END AS toast OFFSET 0) l OFFSET 0) x ORDER BY 1";
     char chunk[24]; /* only what is divided need be looked at closely: pg_stats takes its time */
     (void)snprintf(chunk, sizeof chunk, "%lld", (long long)s->snapshot_chunk);
     const char *values[] = {oids, chunk};
@@ -79,7 +91,11 @@ static wb_code load_sizes(pg_source *s, const char *oids, wb_arena *a, size_of *
     for (size_t i = 0; i < *n && *out; i++) {
         (*out)[i].oid = (uint32_t)strtoul(PQgetvalue(res, (int)i, 0), NULL, 10);
         (*out)[i].bytes = strtoll(PQgetvalue(res, (int)i, 1), NULL, 10);
-        (*out)[i].scattered = PQgetvalue(res, (int)i, 2)[0] == 't';
+        double order = PQgetisnull(res, (int)i, 2) ? -1 : strtod(PQgetvalue(res, (int)i, 2), NULL);
+        (*out)[i].scattered = order >= 0 && order < 0.7;
+        (*out)[i].ordered = order >= 0.9;
+        (*out)[i].toasted = PQgetvalue(res, (int)i, 3)[0] == 't';
+        (*out)[i].file = (uint32_t)strtoul(PQgetvalue(res, (int)i, 4), NULL, 10);
     }
     PQclear(res);
     return a->failed ? pg_nomem(err) : WB_OK;
@@ -111,7 +127,6 @@ static wb_code add_chunk(pg_source *s, sql_job *j, sql_chunk_kind kind, const wb
     return WB_OK;
 }
 
-/* Ranges of pages: only good within one snapshot. */
 static wb_code divide_by_pages(pg_source *s, sql_job *j, int64_t chunks, int64_t bytes, wb_error *err)
 {
     int64_t step = WB_MAX(bytes / PAGE / chunks, (int64_t)1);
@@ -179,25 +194,41 @@ static wb_code divide_by_keys(pg_source *s, sql_job *j, const pg_table *t, const
     return code;
 }
 
+/* Places in a file outlive their snapshot, as long as all changes come whole: see copy_mark.c. */
+static bool all_comes(const pg_source *s, const pg_table *t)
+{
+    return t->usable && t->updates && s->origin != PG_ORIGIN_NONE;
+}
+
+/* Pages cost the server a tenth less than keys. Rows that are not in the order of their keys would not be so at the
+ * target either. Without a key they are good within one snapshot only. */
+static bool by_places(const pg_source *s, const pg_table *t, const size_of *size, bool keyed, uint32_t flags)
+{
+    if (t->kind != 'r' || s->side.version < 140000) return false;
+    if (!keyed) return true;
+    bool outlives = all_comes(s, t) && !size->toasted && !(flags & PG_COPY_LONE);
+    return size->ordered && size->file && (s->snap.copy.only || outlives);
+}
+
 static wb_code plan_table(pg_source *s, const pg_table *t, const pg_shape *sh, const size_of *size, uint64_t targets,
                           uint32_t flags, wb_error *err)
 {
     wb_out key = {0};
-    put_key(&key, sh);
-    bool keyed = key.len > 0;
+    bool keyed = key_column(sh, 1) != NULL, places = by_places(s, t, size, keyed, flags);
+    put_key(&key, sh, keyed && places ? size->file : 0);
     sql_job *j = key.failed ? NULL : sql_ledger_plan(&s->snap.copy.ledger, t->oid, (wb_str){key.p, key.len}, targets);
     wb_out_fini(&key);
     if (!j) return pg_nomem(err);
-    j->flags = (keyed ? SQL_JOB_KEYED : 0u) | (flags & PG_COPY_LONE ? SQL_JOB_LONE : 0u);
+    j->flags = (keyed ? SQL_JOB_KEYED : 0u) | (flags & PG_COPY_LONE ? SQL_JOB_LONE : 0u) |
+               (keyed && places ? SQL_JOB_PLACES : 0u);
     j->rows = t->rows;
     j->copied = 0;
     int64_t unit = s->snapshot_chunk * (size->scattered && keyed ? SCATTERED : 1);
     int64_t chunks = WB_MIN((size->bytes + unit - 1) / unit, (int64_t)CHUNKS_MAX);
-    bool by_pages = !keyed && t->kind == 'r' && s->side.version >= 140000;
     wb_code code = flags & PG_COPY_TRUNCATE ? add_chunk(s, j, SQL_CHUNK_TRUNCATE, NULL, NULL, err) : WB_OK;
     if (code != WB_OK) return code;
+    if (chunks > 1 && places) return divide_by_pages(s, j, chunks, size->bytes, err);
     if (chunks > 1 && keyed) return divide_by_keys(s, j, t, sh, chunks, size->bytes, err);
-    if (chunks > 1 && by_pages) return divide_by_pages(s, j, chunks, size->bytes, err);
     return add_chunk(s, j, SQL_CHUNK_RANGE, NULL, NULL, err);
 }
 
@@ -283,10 +314,6 @@ static void keep_key(pg_source *s, sql_copy_table *ct, const pg_shape *sh)
         c = key_column(sh, k + 1);
         ct->key[k] = (wb_str){wb_arena_strndup(&s->snap.copy.arena, c->name.ptr, c->name.len), c->name.len};
     }
-    if (!ct->nkey && ct->key) {
-        ct->key[0] = WB_STR("ctid");
-        ct->nkey = 1;
-    }
 }
 
 static wb_code describe(pg_source *s, sql_job *j, const pg_table *t, pg_shape *sh, wb_error *err)
@@ -318,12 +345,14 @@ static wb_code describe(pg_source *s, sql_job *j, const pg_table *t, pg_shape *s
 }
 
 /* Jobs against the tables as they are now: one that is gone needs no copy, one with another key another plan. */
-static wb_code fit_job(pg_source *s, sql_job *j, pg_shape *sh, pg_table **again, size_t *nagain, wb_error *err)
+static wb_code fit_job(pg_source *s, sql_job *j, pg_shape *sh, uint32_t file, pg_table **again, size_t *nagain,
+                       wb_error *err)
 {
     pg_table *t = pg_catalog_find(&s->cat, (uint32_t)j->table);
     wb_out key = {0};
-    put_key(&key, sh);
-    bool same = wb_str_eq(j->key, (wb_str){key.p, key.len});
+    bool places = pg_snap_file(j) != 0;
+    put_key(&key, sh, places ? file : 0);
+    bool same = wb_str_eq(j->key, (wb_str){key.p, key.len}) && (!places || s->snap.copy.only || all_comes(s, t));
     if (key.failed) s->snap.copy.arena.failed = true;
     wb_out_fini(&key);
     if (!same) again[(*nagain)++] = t;
@@ -336,25 +365,35 @@ static wb_code plan_again(pg_source *s, pg_table **again, size_t n, wb_error *er
     for (size_t i = 0; i < n && code == WB_OK; i++) {
         sql_job *j = sql_ledger_find(&s->snap.copy.ledger, again[i]->oid);
         void *own = j->own;
-        wb_host_log(s->host, WB_LOG_INFO, "the key of %s.%s has changed: its copy begins again", again[i]->schema.ptr,
-                    again[i]->name.ptr);
+        wb_host_log(s->host, WB_LOG_INFO, "%s.%s has another key, or was written anew: its copy begins again",
+                    again[i]->schema.ptr, again[i]->name.ptr);
         code = pg_snap_plan(s, &again[i], 1, j->targets, PG_COPY_TRUNCATE, err);
         j->own = own;
     }
     return code;
 }
 
+static bool any_places(const sql_ledger *l)
+{
+    for (size_t i = 0; i < l->n; i++)
+        if (pg_snap_file(l->jobs[i])) return true;
+    return false;
+}
+
 static wb_code describe_all(pg_source *s, pg_table **list, size_t n, wb_arena *a, wb_error *err)
 {
     wb_out oids = {0};
     pg_shape *shapes = NULL;
-    size_t nshapes = 0, nagain = 0;
+    size_of *sizes = NULL;
+    size_t nshapes = 0, nsizes = 0, nagain = 0;
     pg_table **again = calloc(n + 1, sizeof(pg_table *));
     put_oids(&oids, list, n);
     const char *text = wb_out_cstr(&oids);
     wb_code code = text && again ? pg_shapes_load(&s->side, text, a, &shapes, &nshapes, err) : pg_nomem(err);
+    if (code == WB_OK && any_places(&s->snap.copy.ledger)) code = load_sizes(s, text, a, &sizes, &nsizes, err);
     for (size_t i = 0; i < nshapes && code == WB_OK; i++)
-        code = fit_job(s, sql_ledger_find(&s->snap.copy.ledger, shapes[i].oid), &shapes[i], again, &nagain, err);
+        code = fit_job(s, sql_ledger_find(&s->snap.copy.ledger, shapes[i].oid), &shapes[i],
+                       find_size(sizes, nsizes, shapes[i].oid)->file, again, &nagain, err);
     size_t first = 0; /* those of the first copy; a table that joins the stream is told of where it joins */
     for (size_t i = 0; i < nshapes && code == WB_OK; i++)
         if (!(sql_ledger_find(&s->snap.copy.ledger, shapes[i].oid)->flags & SQL_JOB_LONE)) shapes[first++] = shapes[i];

@@ -13,11 +13,13 @@ enum { LOCK_ALL = 2000 }; /* tables: more would not fit into the server's lock t
 /* TRUNCATE and ALTER TABLE that rewrite a table do not obey snapshots: one that came between the snapshot and our lock
  * leaves the table empty for us, and a rewrite does not travel in the stream either. The snapshot's own view of
  * pg_class has the file that the table had then, pg_relation_filenode the one that it has now. */
-#define REWRITTEN_ONE                                                                                                  \
-    "SELECT c.oid::regclass FROM pg_class c WHERE c.oid = %llu AND c.relfilenode <> pg_relation_filenode(c.oid)"
 #define REWRITTEN                                                                                                      \
     "SELECT c.oid::regclass FROM pg_class c WHERE c.relkind = 'r' AND c.relfilenode <> pg_relation_filenode(c.oid)"    \
     " AND c.oid IN (SELECT oid FROM t UNION SELECT p.relid FROM t, LATERAL pg_partition_tree(t.oid) p) LIMIT 1"
+/* One table; its chunks are of the file with that number, if that is not 0. */
+#define REWRITTEN_ONE                                                                                                  \
+    "SELECT c.oid::regclass FROM pg_class c WHERE c.oid = %llu AND (c.relfilenode <> pg_relation_filenode(c.oid)"      \
+    " OR %u NOT IN (0, c.relfilenode))"
 
 static bool is_read(const pg_source *s, const sql_job *j) { return sql_copy_reads(&s->snap.copy, j); }
 
@@ -45,15 +47,28 @@ static wb_code lock_tables(pg_source *s, pg_link *l, bool wait, wb_error *err)
     return code;
 }
 
+/* An array of the tables that are read, or of the files that their chunks are of. */
+static void put_read(const pg_source *s, bool files, wb_out *o)
+{
+    for (size_t i = 0, n = 0; i < s->snap.copy.ledger.n; i++) {
+        const sql_job *j = s->snap.copy.ledger.jobs[i];
+        if (is_read(s, j))
+            wb_out_printf(o, "%s%llu", n++ ? "," : "'{", files ? pg_snap_file(j) : (unsigned long long)j->table);
+    }
+    wb_out_z(o, "}'::oid[]");
+}
+
 static wb_code check_rewrites(pg_source *s, pg_link *l, wb_error *err)
 {
     wb_out sql = {0};
     PGresult *res;
-    wb_out_z(&sql, "WITH t AS (SELECT unnest('{");
-    for (size_t i = 0, n = 0; i < s->snap.copy.ledger.n; i++)
-        if (is_read(s, s->snap.copy.ledger.jobs[i]))
-            wb_out_printf(&sql, "%s%llu", n++ ? "," : "", (unsigned long long)s->snap.copy.ledger.jobs[i]->table);
-    wb_out_z(&sql, "}'::oid[]) AS oid) " REWRITTEN);
+    if (!count_read(s)) return WB_OK;
+    wb_out_z(&sql, "WITH t AS (SELECT * FROM unnest(");
+    put_read(s, false, &sql);
+    wb_out_z(&sql, ", ");
+    put_read(s, true, &sql);
+    wb_out_z(&sql, ") AS u(oid, file)) (" REWRITTEN ") UNION ALL (SELECT c.oid::regclass FROM t JOIN pg_class c"
+                   " ON c.oid = t.oid WHERE t.file NOT IN (0, c.relfilenode) LIMIT 1)");
     wb_code code = pg_query(l, "which tables were rewritten", wb_out_cstr(&sql), &res, err);
     wb_out_fini(&sql);
     if (code != WB_OK) return code;
@@ -170,13 +185,16 @@ static void put_literal(wb_out *o, wb_str text)
 
 static const sql_dialect dialect = {.ident = pg_put_ident, .literal = put_literal};
 
-static void put_copy(const sql_copy_table *ct, const sql_chunk *c, wb_out *o)
+static void put_copy(const sql_job *j, const sql_chunk *c, wb_out *o)
 {
+    static const wb_str place = {"ctid", 4};
+    const sql_copy_table *ct = j->own;
+    bool places = c->kind == SQL_CHUNK_RANGE && (!ct->nkey || j->flags & SQL_JOB_PLACES);
     size_t before;
     wb_out_z(o, ct->select);
     wb_out_z(o, " WHERE ");
     before = o->len;
-    sql_put_range(o, &dialect, ct->key, ct->nkey, c);
+    sql_put_range(o, &dialect, places ? &place : ct->key, places ? 1 : ct->nkey, c);
     if (o->len > before && ct->where) wb_out_z(o, " AND ");
     if (ct->where) wb_out_z(o, ct->where);
     if (o->len == before) wb_out_z(o, "true");
@@ -193,11 +211,12 @@ static wb_code start_chunk(void *ctx, sql_worker *w, sql_job *j, size_t chunk, w
     if (alone) {
         const pg_table *t = pg_catalog_find(&s->cat, (uint32_t)j->table);
         wb_out_printf(&sql, "SAVEPOINT w; LOCK TABLE %s IN ACCESS SHARE MODE; ", ct->name);
-        wb_out_printf(&sql,
-                      t && t->kind == 'r' ? REWRITTEN_ONE "; " : "WITH t AS (SELECT %llu::oid AS oid) " REWRITTEN "; ",
-                      (unsigned long long)j->table);
+        if (t && t->kind == 'r')
+            wb_out_printf(&sql, REWRITTEN_ONE "; ", (unsigned long long)j->table, pg_snap_file(j));
+        else
+            wb_out_printf(&sql, "WITH t AS (SELECT %llu::oid AS oid) " REWRITTEN "; ", (unsigned long long)j->table);
     }
-    put_copy(ct, &j->chunks[chunk], &sql);
+    put_copy(j, &j->chunks[chunk], &sql);
     if (alone) wb_out_z(&sql, "; ROLLBACK TO SAVEPOINT w; RELEASE SAVEPOINT w");
     const char *text = wb_out_cstr(&sql);
     int sent = text ? PQsendQuery(own->link.pg, text) : 0;

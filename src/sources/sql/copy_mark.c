@@ -1,6 +1,8 @@
 /* copy_mark.c: changes of tables whose copy goes on. A target may lack the row that an update changes: the copy will
  * bring it, newer than the update. But an update that moves a row to another key, without bringing all of it, may move
  * it into a part that is done: its new key is then one more chunk. It is in the state before the update is handed over.
+ * Where parts are places in the file, every update moves its row: what lies where it lay when the first snapshot was
+ * taken has not changed since, and of all else the stream has brought the new row, or its key is such a chunk.
  * Called with each change of the stream while a copy is unfinished; source thread. */
 #include "copy.h"
 
@@ -50,6 +52,7 @@ wb_code sql_copy_mark(sql_copy *c, wb_change *change, wb_error *err)
     sql_job *j = c->mark_job;
     if (!j || !sql_job_lacks(j, c->running)) return WB_OK;
     change->flags |= WB_C_COPYING;
-    bool moves = change->op == WB_UPDATE && (change->flags & WB_C_KEY_CHANGED) && change->after;
+    bool moves =
+        change->op == WB_UPDATE && change->after && (change->flags & WB_C_KEY_CHANGED || j->flags & SQL_JOB_PLACES);
     return moves && !is_whole(change) ? read_again(c, j, change, err) : WB_OK;
 }

@@ -26,7 +26,8 @@ typedef struct sql_chunk {
 
 enum {
     SQL_JOB_KEYED = 1, /* chunks are ranges of keys and outlive their snapshot; else it is copied in one or again */
-    SQL_JOB_LONE = 2   /* between its chunks the stream goes on: a table that was added or is read again           */
+    SQL_JOB_LONE = 2,  /* between its chunks the stream goes on: a table that was added or is read again           */
+    SQL_JOB_PLACES = 4 /* chunks are ranges of places in the table's file: see copy_mark.c                         */
 };
 
 typedef struct sql_job { /* the copy of one table */
