@@ -9,7 +9,9 @@ import psycopg
 import pytest
 
 from compare import OUTPUT, canon, log_records, mirror_canon, records, source_canon, sqlite, wait_mirror
+from conftest import missing
 from program import wait_until
+from servers import pg_kinds
 
 pytestmark = pytest.mark.both
 
@@ -381,10 +383,13 @@ def test_values_written_down_by_hand(wb, db):
     assert not wrong, wrong
 
 
+# On the distribution's server alone. Debian unstable has a PostGIS for 18, which passes this too, but it brings another 110 packages
+# (GDAL): twice what is fetched for 18, and a server that cannot be had whenever one of them cannot be installed.
+@pytest.mark.parametrize("pg", [k for k in pg_kinds("pg15") if k == "pg15"], indirect=True, scope="session")
 def test_postgis_as_hex_ewkb(wb, db):
     """Byte for byte what the OGC's and PostGIS's papers say, in the copy, the stream, and where values are explained."""
     if not db.one("select count(*) from pg_available_extensions where name = 'postgis'"):
-        pytest.skip("PostGIS is not installed for this server")
+        missing("PostGIS is not installed: apt-get install postgresql-postgis")
     z, m, srid = 0x80000000, 0x40000000, 0x20000000
     ewkb = {"'SRID=4326;POINT(0.1 -2)'": struct.pack("<BIIdd", 1, 1 | srid, 4326, 0.1, -2), "'POINT(1 2)'": struct.pack("<BIdd", 1, 1, 1, 2),
             "'POINT ZM (1 2 3 4)'": struct.pack("<BIdddd", 1, 1 | z | m, 1, 2, 3, 4), "'POINT M (1 2 3)'": struct.pack("<BIddd", 1, 1 | m, 1, 2, 3),
