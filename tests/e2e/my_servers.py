@@ -89,9 +89,17 @@ class MyServer:
         """The server's GTID set."""
         return self.sql("select @@gtid_executed" if self.mysql else "select @@gtid_binlog_pos")[0][0].replace("\n", "")
 
+    def sessions(self, user="%", command="%"):
+        """Connections of a user that do something. MySQL's information_schema.processlist fails while anybody runs a statement with
+        characters of four bytes."""
+        columns = "processlist_id, processlist_user, processlist_command, performance_schema.threads" if self.mysql else \
+            "id, user, command, information_schema.processlist"
+        number, who, what, table = columns.split(", ")
+        return [r[0] for r in self.sql(f"select {number} from {table} where {who} like '{user}' and {what} like '{command}'")]
+
     def dumps(self):
         """Connections that read the binlog now."""
-        return [r[0] for r in self.sql("select id from information_schema.processlist where command like 'Binlog Dump%'")]
+        return self.sessions(command="Binlog Dump%")
 
     def remove(self):
         self.stop("immediate")

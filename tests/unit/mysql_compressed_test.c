@@ -98,7 +98,8 @@ static void test_compressed_transactions_out_of_the_spool(void **state)
         }
         ok(event_end(f, MY_TRANSACTION_PAYLOAD));
         assert_true(f->spool.len > (size_t)ROWS * ROW); /* noise */
-        assert_true(f->d->held.cap <= 64 * 1024 && f->d->window_cap == MY_WINDOW && f->d->payload.cap == MY_WINDOW);
+        assert_true(f->d->held.cap <= 64 * 1024 && f->d->window_cap == f->d->o.window &&
+                    f->d->payload.cap == f->d->o.window);
         assert_non_null(strstr(said(f), "commit 60\n"));
         wb_out_fini(&inner);
         wb_out_fini(&plain);

@@ -141,14 +141,14 @@ static void test_large_rows_that_are_not_read_back(void **state)
     ok(feed_row(f, 10, 1, 'a'));
     ok(feed_xid(f));
     assert_said(f, "begin " SID ":1\ninsert t #0 +int:1 text:a\ncommit 1\n");
-    assert_true(f->d->window_cap == MY_WINDOW);
+    assert_true(f->d->window_cap == f->d->o.window);
     begin(f, 2);
     ok(feed_map(f, 9, "t", "fc", "04", "02 01 3f 04 02 0162"));
     put_large_row(f, 2000000);
     ok(event_end(f, MY_WRITE_ROWS));
     assert_error(f, feed_xid(f), WB_E_LIMIT, "A row of table shop.t at binlog.000001:");
     assert_non_null(strstr(f->err.message, "more than max_row allows (300000)"));
-    assert_true(f->d->window_cap == MY_WINDOW);
+    assert_true(f->d->window_cap == f->d->o.window);
     fixture_free(f);
 }
 

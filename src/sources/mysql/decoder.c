@@ -4,7 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-enum { HOLD = 4 * 1024 * 1024, MAX_ROW = 256 * 1024 * 1024 };
+enum { HOLD = 4 * 1024 * 1024, WINDOW = 256 * 1024, MAX_ROW = 256 * 1024 * 1024 };
 
 my_decoder *my_decoder_new(const my_hooks *hooks, const my_options *options)
 {
@@ -13,6 +13,7 @@ my_decoder *my_decoder_new(const my_hooks *hooks, const my_options *options)
     if (hooks) d->hooks = *hooks;
     if (options) d->o = *options;
     if (d->o.hold == 0) d->o.hold = HOLD;
+    if (d->o.window == 0) d->o.window = WINDOW;
     if (d->o.max_row == 0) d->o.max_row = MAX_ROW;
     wb_arena_init(&d->arena, 16 * 1024, 0);
     d->set = my_gtid_set_new();

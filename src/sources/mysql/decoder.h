@@ -102,17 +102,18 @@ typedef struct my_hooks {
 typedef enum my_unknown { MY_UNKNOWN_STOP = 0, MY_UNKNOWN_SKIP } my_unknown;
 
 typedef struct my_options {
-    size_t max_row;            /* bytes of one row image                                                             */
-    size_t hold;               /* bytes of held transactions in memory; 0: 4 MB                                      */
-    bool stable;               /* bytes given to feed stay where they are until the transaction was delivered (a mapped
-                                * file): not copied, not spooled                                                    */
-    bool kept;                 /* those of one event do so until the next one is given, or the transaction that it makes
-                                * alone (a compressed one) was delivered                                             */
-    bool query;                /* rows say the statement that made them, where the log has it                        */
-    bool no_verify;            /* do not check checksums                                                            */
-    bool partial_start;        /* the first event may be in the middle of a transaction, whose rest is skipped       */
-    bool statements_pass;      /* changes in statement format do not stop: nobody asks for rows                      */
-    my_unknown unknown_xa;     /* XA COMMIT of what was prepared before the start: stop, or go on without its rows */
+    size_t max_row;        /* bytes of one row image                                                             */
+    size_t hold;           /* bytes of held transactions in memory; 0: 4 MB                                      */
+    size_t window;         /* what is read back from the spool at once, if not one event is larger; 0: 256 KB       */
+    bool stable;           /* bytes given to feed stay where they are until the transaction was delivered (a mapped
+                            * file): not copied, not spooled                                                    */
+    bool kept;             /* those of one event do so until the next one is given, or the transaction that it makes
+                            * alone (a compressed one) was delivered                                             */
+    bool query;            /* rows say the statement that made them, where the log has it                        */
+    bool no_verify;        /* do not check checksums                                                            */
+    bool partial_start;    /* the first event may be in the middle of a transaction, whose rest is skipped       */
+    bool statements_pass;  /* changes in statement format do not stop: nobody asks for rows                      */
+    my_unknown unknown_xa; /* XA COMMIT of what was prepared before the start: stop, or go on without its rows */
     my_unknown unknown_engine; /* ROLLBACK of rows of a table whose engine is not known: stop, or leave them out   */
     my_policy policy;
 } my_options;

@@ -96,7 +96,7 @@ wb_code my_held_read(my_decoder *d, const my_held *h, uint64_t at, size_t n, con
         *out = d->window + (at - d->window_at);
         return WB_OK;
     }
-    size_t want = (size_t)WB_MIN((uint64_t)WB_MAX(n, (size_t)MY_WINDOW), h->spool_len - at);
+    size_t want = (size_t)WB_MIN((uint64_t)WB_MAX(n, d->o.window), h->spool_len - at);
     if (want > d->window_cap) {
         uint8_t *more = realloc(d->window, want);
         if (!more) return my_no_memory(d, err);

@@ -227,7 +227,6 @@ struct my_decoder {
 
 /* ---------------------------------------------------------------- group.c: held bytes */
 
-enum { MY_WINDOW = 256 * 1024 }; /* what is read back from the spool at once, if not one event is larger */
 void my_held_clear(my_decoder *d, my_held *h);
 wb_code my_held_add(my_decoder *d, my_held *h, const uint8_t *p, size_t n, wb_error *err) WB_MUST;
 /* All of it is there: what goes to the spool goes there. away: it will wait long, so all that is not small goes. */

@@ -3,7 +3,7 @@
 #define WB_MY_NUMBER_H
 #include "base/base.h"
 
-enum { MY_DECIMAL_MAX = 65, MY_DECIMAL_TEXT = 72, MY_FLOAT_TEXT = 32 };
+enum { MY_DECIMAL_MAX = 65, MY_DECIMAL_TEXT = 72, MY_FLOAT_TEXT = 40 };
 
 extern const char my_digit_pairs[201];
 

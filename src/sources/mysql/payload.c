@@ -13,7 +13,7 @@ static wb_code next_piece(my_decoder *d, wb_error *err)
 {
     my_payload *y = &d->payload;
     const uint8_t *p;
-    size_t n = (size_t)WB_MIN(y->end_held - y->at_held, (uint64_t)MY_WINDOW);
+    size_t n = (size_t)WB_MIN(y->end_held - y->at_held, (uint64_t)d->o.window);
     if (n == 0 || wb_rd_left(&y->in) > 0) return WB_OK;
     wb_code code = my_held_read(d, my_held_content(d), y->at_held, n, &p, err);
     if (code != WB_OK) return code;

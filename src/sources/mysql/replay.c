@@ -228,7 +228,7 @@ static wb_code next_held(my_decoder *d, my_event *ev, wb_error *err)
     d->type = h.type;
     if (h.type == MY_TRANSACTION_PAYLOAD)
         return my_payload_open(d, at + MY_HEADER_LEN, h.length - MY_HEADER_LEN - tail, err);
-    if (my_is_rows(h.type) && WB_UNLIKELY(h.length > MY_WINDOW)) {
+    if (my_is_rows(h.type) && WB_UNLIKELY(h.length > d->o.window)) {
         bool pass;
         code = my_rows_fit(d, &h, at, &pass, err);
         if (code != WB_OK || pass) return code;

@@ -255,14 +255,14 @@ wb_code my_rows_fit(my_decoder *d, const my_header *h, uint64_t at, bool *pass, 
     const uint8_t *p;
     shape s;
     *pass = false;
-    wb_code code = my_held_read(d, my_held_content(d), at, MY_WINDOW, &p, err);
+    wb_code code = my_held_read(d, my_held_content(d), at, d->o.window, &p, err);
     if (code != WB_OK) return code;
     p += MY_HEADER_LEN;
-    wb_rd r = wb_rd_of(p, MY_WINDOW - MY_HEADER_LEN);
+    wb_rd r = wb_rd_of(p, d->o.window - MY_HEADER_LEN);
     const my_plan *plan = my_find_id(d, my_rd_table_id(d, h->type, &r));
     if (!plan || !plan->table) { /* that is all there is to say of it */
         *pass = true;
-        return my_rows_open(d, h->type, p, MY_WINDOW - MY_HEADER_LEN, err);
+        return my_rows_open(d, h->type, p, d->o.window - MY_HEADER_LEN, err);
     }
     (void)shape_of(h->type, &s);
     if (h->length / (s.op == WB_UPDATE ? 2 : 1) <= d->o.max_row + SLACK) return WB_OK;
