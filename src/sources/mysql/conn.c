@@ -4,7 +4,6 @@
 #include "my.h"
 
 #include <errmsg.h>
-#include <openssl/crypto.h>
 #include <poll.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -85,10 +84,6 @@ static void attempt_free(attempt *t)
     pthread_cond_destroy(&t->cond);
     free(t);
 }
-
-/* A program may end while a thread connects that was left to itself. OpenSSL must not clean up under it: a stop would
- * end in a crash now and then. It only does so at the end of the process, when everything is free anyway. */
-__attribute__((constructor)) static void keep_openssl(void) { (void)OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, NULL); }
 
 static void *connect_main(void *arg)
 {
