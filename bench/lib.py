@@ -6,6 +6,7 @@ meson.build), FOLDER (where data goes, default a temporary folder; not a tmpfs, 
 import json
 import os
 import re
+import select
 import shutil
 import statistics
 import struct
@@ -135,15 +136,18 @@ class Ran:
 
 def run(command, env=None, **more):
     """To its end: wall seconds, CPU seconds, RSS high-water in MB."""
+    os.sync()  # what was written, or deleted, before is not to be paid for now
     began = time.monotonic()
     with tempfile.TemporaryFile() as err:
         p = subprocess.Popen([str(w) for w in command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=err,
                              env={**os.environ, **(env or {})}, **more)
         rss, done = 0, 0
+        end = os.pidfd_open(p.pid)
         while not done:  # ru_maxrss would count ours, from before the exec
             rss = high_water(p.pid) or rss
-            time.sleep(0.005)
-            done, status, usage = os.wait4(p.pid, os.WNOHANG)
+            over = select.select([end], [], [], 0.03)[0]
+            done, status, usage = os.wait4(p.pid, 0 if over else os.WNOHANG)
+        os.close(end)
         p.returncode = os.waitstatus_to_exitcode(status)
         wall = time.monotonic() - began
         if p.returncode:
