@@ -231,3 +231,20 @@ def test_many_statements_read_late_cost_one_look(my_wb, my, metadata):
         assert got == {f"c{i}": [["id", "v"], ["id", "more", "v"]] if i % 3 == 1 else [["id", "v"]] for i in range(40)}
     else:  # c0 had gone before it could be read
         assert f"{my.name}.c0" in my_wb.last_log() and not got, my_wb.last_log()
+
+
+@pytest.mark.servers("m10")
+def test_names_that_the_server_writes_in_small_letters(own_my_server, make_wb, my_server):  # proves G-07
+    """lower_case_table_names = 1: statements may write names otherwise than the log of rows does."""
+    server = own_my_server(my_server.kind, "--lower-case-table-names=1")
+    server.sql("set global binlog_row_metadata = 'NO_LOG'")
+    my = MyDatabase(server)
+    my.sql("create table Tab (id int primary key, a int, b int); create table `Ünder` (id int primary key, a int)")
+    wb = make_wb(my)
+    wb.write([wb.file_target()]).until_now()
+    my.sql("insert into Tab values (1, 2, 3); alter table TAB change a c int; insert into tab values (2, 3, 4)")
+    wb.until_now()
+    my.sql("alter table `üNDER` change a d int; insert into `ünder` values (1, 2)")
+    wb.until_now()
+    assert [e["record"] for e in events(wb, "tab") if e["event_type"] == "INSERT"] == [{"id": "1", "a": "2", "b": "3"}, {"id": "2", "c": "3", "b": "4"}]
+    assert [e["record"] for e in events(wb, "ünder") if e["event_type"] == "INSERT"] == [{"id": "1", "d": "2"}]

@@ -134,6 +134,7 @@ static wb_code make(my_source *s, wb_pos base, wb_error *err)
                                 .kept = true,
                                 .partial_start = true,
                                 .statements_pass = true,
+                                .lower_names = s->server.lower_case == 1,
                                 .unknown_xa = MY_UNKNOWN_SKIP,
                                 .unknown_engine = MY_UNKNOWN_SKIP};
     a->source = s;

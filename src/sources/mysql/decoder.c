@@ -168,6 +168,31 @@ static bool to_utf8(my_decoder *d, uint32_t collation, wb_str sql)
     return true;
 }
 
+static wb_str small_letters(my_decoder *d, wb_str name, bool *other)
+{
+    char *q = wb_arena_strndup(&d->arena, name.len ? name.ptr : "", name.len);
+    for (size_t i = 0; q && i < name.len; i++) {
+        if (q[i] >= 'A' && q[i] <= 'Z') q[i] = (char)(q[i] | 0x20);
+        *other |= (uint8_t)q[i] >= 0x80;
+    }
+    return (wb_str){q, q ? name.len : 0};
+}
+
+/* As the log and the catalog have them. What small letters of other alphabets are only the server knows: then the
+ * statement may be about any table. */
+static void lower_names(my_decoder *d, my_statement *st)
+{
+    my_st_table *t = (my_st_table *)(uintptr_t)st->tables; /* in our arena */
+    bool other = false;
+    for (uint32_t i = 0; i < st->ntables; i++) {
+        t[i].schema = small_letters(d, t[i].schema, &other);
+        t[i].name = small_letters(d, t[i].name, &other);
+        t[i].to_schema = small_letters(d, t[i].to_schema, &other);
+        t[i].to_name = small_letters(d, t[i].to_name, &other);
+    }
+    if (other) st->unsure = true;
+}
+
 wb_code my_read_query(my_decoder *d, const my_header *h, const uint8_t *body, size_t n, my_query *q, my_statement *st,
                       wb_error *err)
 {
@@ -188,6 +213,7 @@ wb_code my_read_query(my_decoder *d, const my_header *h, const uint8_t *body, si
     if (!to_utf8(d, q->client_charset, sql)) return my_no_memory(d, err);
     wb_arena_reset(&d->arena);
     my_statement_read((wb_str){d->sql.p, d->sql.len}, q->schema, q->sql_mode, d->format.flavor, &d->arena, st);
+    if (d->o.lower_names && st->kind >= MY_ST_DML) lower_names(d, st);
     if (h->type == MY_EXECUTE_LOAD_QUERY && st->kind != MY_ST_DML) {
         st->kind = MY_ST_DML;
         st->verb = "LOAD DATA";

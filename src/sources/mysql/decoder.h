@@ -112,6 +112,7 @@ typedef struct my_options {
     bool query;            /* rows say the statement that made them, where the log has it                        */
     bool no_verify;        /* do not check checksums                                                            */
     bool partial_start;    /* the first event may be in the middle of a transaction, whose rest is skipped       */
+    bool lower_names;      /* the server writes names of tables in small letters, whatever statements say        */
     bool statements_pass;  /* changes in statement format do not stop: nobody asks for rows                      */
     my_unknown unknown_xa; /* XA COMMIT of what was prepared before the start: stop, or go on without its rows */
     my_unknown unknown_engine; /* ROLLBACK of rows of a table whose engine is not known: stop, or leave them out   */

@@ -28,6 +28,7 @@ static wb_code make_decoder(my_source *s, wb_error *err)
     const my_options options = {.max_row = (size_t)wb_host_max_row(s->host),
                                 .kept = true,
                                 .query = s->query,
+                                .lower_names = s->server.lower_case == 1,
                                 .policy = {(my_zero_dates)s->zero_dates, (my_bad_text)s->bad_text}};
     s->decoder = my_decoder_new(&hooks, &options);
     return s->decoder ? WB_OK : my_nomem(err);
