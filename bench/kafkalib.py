@@ -64,13 +64,16 @@ class Broker:
         config.write_text("".join(f"{k}={v}\n" for k, v in everything.items()))
         if offsets:
             write_offsets(folder, Path(f"{config}.offsets"), offsets)
-        self.make(topic)
+        for t in (topic, "peer"):  # its schema changes go there, and it waits for the topic: our broker makes none by itself
+            self.make(t)
         c = self.consumer()
         with open(folder / "log", "wb") as log:
             p = subprocess.Popen([script, "run", kind, config, self.address], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         try:
-            first, n = None, 0
+            first, n, until = None, 0, time.monotonic() + 300
             while n < rows:
+                if time.monotonic() > until:
+                    sys.exit(f"bench: Debezium sent {n} of {rows} events in 5 minutes:\n{(folder / 'log').read_text()[-2000:]}")
                 n = c.get_watermark_offsets(confluent_kafka.TopicPartition(topic, 0), timeout=10)[1]
                 now = time.monotonic()
                 first = first or (n and (n, now))
