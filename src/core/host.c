@@ -76,6 +76,18 @@ int64_t wb_host_memory(wb_host *h)
 }
 int64_t wb_host_max_row(wb_host *h) { return h->p ? h->p->config->engine.max_row : (int64_t)256 << 20; }
 
+bool wb_host_updates_pass(wb_host *h)
+{
+    const wb_config *c = h->p ? h->p->config : NULL;
+    for (size_t i = 0; c && i < c->ntargets; i++) {
+        uint32_t only = c->targets[i].select.operations;
+        if (only && !(only & 1u << WB_UPDATE)) return false;
+    }
+    for (size_t i = 0; c && i < c->ntransforms; i++)
+        if (strcmp(c->transforms[i].plugin->head.name, "filter") == 0) return false;
+    return true;
+}
+
 wb_code wb_host_path(wb_host *h, const char *path, char *out, size_t cap, wb_error *err)
 {
     const char *dir = h->p ? h->p->config->dir : h->dir;

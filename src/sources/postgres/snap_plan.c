@@ -197,7 +197,7 @@ static wb_code divide_by_keys(pg_source *s, sql_job *j, const pg_table *t, const
 /* Places in a file outlive their snapshot, as long as all changes come whole: see copy_mark.c. */
 static bool all_comes(const pg_source *s, const pg_table *t)
 {
-    return t->usable && t->updates && s->origin != PG_ORIGIN_NONE;
+    return t->usable && t->updates && s->origin != PG_ORIGIN_NONE && wb_host_updates_pass(s->host);
 }
 
 /* Pages cost the server a tenth less than keys. Rows that are not in the order of their keys would not be so at the
