@@ -60,7 +60,7 @@ class Stands:
             self.program_dies()
         else:
             broker = self.kafka if who == "kafka" else self.rabbit
-            broker.stop("immediate")
+            broker.kill()
             if r.random() < 0.3:  # the program as well, while the broker is away
                 self.program_dies()
                 self.counts["program, broker away"] += 1

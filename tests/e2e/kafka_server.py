@@ -42,9 +42,12 @@ class Kafka:
     def stop(self, mode="fast"):
         subprocess.run([SCRIPT, "stop", self.dir, mode], check=True, timeout=90)
 
+    def kill(self):
+        self.stop("immediate")
+
     def wipe(self):
         """The same address, nothing in it."""
-        self.stop("immediate")
+        self.kill()
         shutil.rmtree(self.dir / "data")
         self.start()
 

@@ -278,7 +278,7 @@ def test_kill_9_of_ours_and_of_the_broker_under_load(wb, db, own_kafka, load):  
             wb.kill9()
             wb.start()
         else:
-            kafka.stop("immediate")
+            kafka.kill()
             kafka.start()
     time.sleep(0.3)
     traffic.stop()

@@ -157,7 +157,7 @@ def test_d71_broker_killed(wb, mq, queue, load):
     for _ in range(2):
         had = writer.done
         wait_until(lambda: writer.done > had + 50 and mq.length(queue) > 0, what="messages", alive=wb)
-        mq.stop("immediate")
+        mq.kill()
         had = writer.done
         wait_until(lambda: writer.done > had + 50, what="changes while the broker is away", alive=wb)
         mq.start()
