@@ -105,7 +105,7 @@ WB_API const char *wb_host_state_dir(wb_host *h); /* absolute folder, 0700; NULL
 WB_API wb_code wb_host_path(wb_host *h, const char *path, char *out, size_t cap, wb_error *err) WB_MUST;
 WB_API int64_t wb_host_memory(wb_host *h); /* this plugin's own share, bytes                */
 WB_API int64_t wb_host_max_row(wb_host *h);
-/* No target leaves out updates, and no filter may: what a row became reaches whoever gets the row. Source. */
+/* No target leaves out updates, and no transform may: what a row became reaches whoever gets the row. Source. */
 WB_API bool wb_host_updates_pass(wb_host *h);
 
 typedef enum wb_log_level { WB_LOG_ERROR, WB_LOG_WARN, WB_LOG_INFO, WB_LOG_DEBUG } wb_log_level;
@@ -326,6 +326,7 @@ typedef struct wb_transform {
     wb_code (*apply)(void *ctx, wb_batch *b, wb_change *changes, size_t n, const wb_txn *txns, wb_error *err);
     void (*close)(void *ctx);
     void (*named)(void *ctx, const char *pipeline); /* before open: the pipeline's name, which lives on; may be NULL */
+    bool keeps;                                     /* it leaves no change out; else it may                          */
 } wb_transform;
 
 #ifdef __cplusplus

@@ -48,6 +48,20 @@ static inline bool wb_unhex(uint8_t *q, const char *p, size_t n)
     return bad >= 0;
 }
 
+/* FNV-1a, 64 bits: goes on from h. http://www.isthe.com/chongo/tech/comp/fnv */
+#define WB_FNV1A 14695981039346656037u
+static inline uint64_t wb_fnv1a(uint64_t h, const void *p, size_t n)
+{
+    for (const uint8_t *at = (const uint8_t *)p, *end = n ? at + n : at; at != end; at++)
+        h = (h ^ *at) * 1099511628211u;
+    return h;
+}
+/* A text of several, with a mark where it ends; NULL: empty. */
+static inline uint64_t wb_fnv1a_text(uint64_t h, const char *z)
+{
+    return (wb_fnv1a(h, z, z ? strlen(z) : 0) ^ 0xff) * 1099511628211u;
+}
+
 /* Checked arithmetic: true = it fits. */
 static inline bool wb_add_ok(size_t a, size_t b, size_t *out) { return !__builtin_add_overflow(a, b, out); }
 static inline bool wb_mul_ok(size_t a, size_t b, size_t *out) { return !__builtin_mul_overflow(a, b, out); }

@@ -84,7 +84,7 @@ bool wb_host_updates_pass(wb_host *h)
         if (only && !(only & 1u << WB_UPDATE)) return false;
     }
     for (size_t i = 0; c && i < c->ntransforms; i++)
-        if (strcmp(c->transforms[i].plugin->head.name, "filter") == 0) return false;
+        if (!c->transforms[i].plugin->keeps) return false;
     return true;
 }
 

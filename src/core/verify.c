@@ -28,16 +28,12 @@ typedef struct verifying {
 
 /* ---------------------------------------------------------------- differences */
 
-static uint64_t mix(uint64_t h, const char *z)
-{
-    for (; z && *z; z++) h = (h ^ (uint8_t)*z) * 1099511628211u;
-    return (h ^ 0xff) * 1099511628211u;
-}
-
 static uint64_t hash_of(const verifying *v, const wb_difference *d)
 {
-    uint64_t h = mix(14695981039346656037u + (uint64_t)d->what, v->target);
-    return mix(mix(mix(mix(h, d->schema), d->table), d->key), d->detail);
+    const char *const texts[] = {v->target, d->schema, d->table, d->key, d->detail};
+    uint64_t h = WB_FNV1A + (uint64_t)d->what;
+    for (size_t i = 0; i < WB_COUNT(texts); i++) h = wb_fnv1a_text(h, texts[i]);
+    return h;
 }
 
 static bool remember(verifying *v, uint64_t h)

@@ -309,5 +309,6 @@ const wb_transform wb_transform_add_columns = {
     .open = add_open,
     .apply = add_apply,
     .close = add_close,
+    .keeps = true,
     .named = add_named,
 };

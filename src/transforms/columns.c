@@ -175,4 +175,5 @@ const wb_transform wb_transform_columns = {
     .open = columns_open,
     .apply = columns_apply,
     .close = columns_close,
+    .keeps = true,
 };

@@ -276,4 +276,5 @@ const wb_transform wb_transform_mask = {
     .open = mask_open,
     .apply = mask_apply,
     .close = mask_close,
+    .keeps = true,
 };

@@ -158,4 +158,5 @@ const wb_transform wb_transform_rename = {
     .open = rename_open,
     .apply = rename_apply,
     .close = rename_close,
+    .keeps = true,
 };

@@ -102,5 +102,6 @@ const wb_transform wb_transform_route = {
     .open = route_open,
     .apply = route_apply,
     .close = route_close,
+    .keeps = true,
     .named = route_named,
 };

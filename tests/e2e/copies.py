@@ -1,5 +1,7 @@
-"""What tests of copies share: settings that make many small parts, and record files as a mirror would apply them."""
-from compare import records
+"""What tests of copies share: settings that make many small parts, deaths amid a copy, and record files as a mirror would apply them."""
+import time
+
+from compare import differ, records
 
 # Small parts and short turns, so that a table of some thousand rows has many of each.
 SMALL = {"snapshot_chunk": "64kB", "snapshot_turn": "20ms", "snapshot_workers": 3}
@@ -37,3 +39,24 @@ def tolerant_fold(path, table, key):
             if kept is not None or "big" in row:
                 state[k] = {**(kept or {}), **row}
     return state
+
+
+def kill_some(wb, rng, times, low, high, after=lambda: None):
+    for _ in range(times):
+        wb.start()
+        time.sleep(rng.uniform(low, high))
+        if wb.running():
+            wb.kill9()
+        after()
+
+
+def each_read_once(path, table, rows):
+    seen = reads(path, table)
+    assert len(seen) == rows and set(seen.values()) == {1}
+
+
+def folded(db, path, table):
+    """A table (id, v, pad, big) of PostgreSQL against the record file."""
+    same = {k: (str(r["v"]), r["pad"], r["big"]) for k, r in tolerant_fold(path, table, ["id"]).items()}
+    differ([(str(k), str(v), pad, big) for k, v, pad, big in db.sql(f"select id, v, pad, big from {table} order by id")],
+           sorted(((k[0], *v) for k, v in same.items()), key=lambda x: int(x[0])), f"folded {table}")

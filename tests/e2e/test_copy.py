@@ -13,7 +13,7 @@ import time
 import pytest
 
 from compare import differ, records, same_mirror, sqlite, wait_mirror
-from copies import FAST, SMALL, reads, tolerant_fold
+from copies import FAST, SMALL, each_read_once, folded, kill_some, reads
 from program import wait_until
 
 pytestmark = pytest.mark.both
@@ -61,11 +61,7 @@ def test_killed_again_and_again_under_load(wb, db, load):
     wb.write([wb.sqlite_target(), wb.file_target()], source=source(), **FAST)
     rng = random.Random(11)
     writer = load(db, churn(rng, ["a", "b"], 6000), pause=0.002)
-    for _ in range(7):
-        wb.start()
-        time.sleep(rng.uniform(0.1, 0.6))
-        if wb.running():
-            wb.kill9()
+    kill_some(wb, rng, 7, 0.1, 0.6)
     wb.start()
     time.sleep(1)
     writer.stop()
@@ -73,9 +69,7 @@ def test_killed_again_and_again_under_load(wb, db, load):
     wb.term()
     wb.until_now()
     for t in ("a", "b"):
-        same = {k: (str(r["v"]), r["pad"], r["big"]) for k, r in tolerant_fold(wb.out, t, ["id"]).items()}
-        differ([(str(k), str(v), pad, big) for k, v, pad, big in db.sql(f"select id, v, pad, big from {t} order by id")],
-               sorted(((k[0], *v) for k, v in same.items()), key=lambda x: int(x[0])), f"folded {t}")
+        folded(db, wb.out, t)
 
 
 # proves G-06
@@ -85,14 +79,9 @@ def test_done_parts_are_not_read_again(wb, db):
     db.sql("create table empty_one (id int primary key)")
     wb.write([wb.file_target(fsync="5ms")], source=source(), **FAST)
     rng = random.Random(3)
-    for _ in range(8):
-        wb.start()
-        time.sleep(rng.uniform(0.1, 0.45))
-        if wb.running():
-            wb.kill9()
+    kill_some(wb, rng, 8, 0.1, 0.45)
     wb.until_now()
-    seen = reads(wb.out, "a")
-    assert len(seen) == 12000 and set(seen.values()) == {1}
+    each_read_once(wb.out, "a", 12000)
 
 
 KEYS = {

@@ -12,7 +12,7 @@ import pymysql
 import pytest
 
 from compare import records, sqlite
-from copies import FAST, SMALL, reads, tolerant_fold
+from copies import FAST, SMALL, kill_some, reads, tolerant_fold
 from my_compare import events, same, wait_same
 from my_servers import MyDatabase, MyServer
 from program import wait_until
@@ -51,14 +51,6 @@ def churn(rng, tables, top):
             else:
                 cur.execute(f"insert ignore into {t} values (%s, %s, 'new', %s)", (k, i, "y" * rng.choice([1, 3000])))
     return work
-
-
-def kill_some(wb, rng, times, low, high):
-    for _ in range(times):
-        wb.start()
-        time.sleep(rng.uniform(low, high))
-        if wb.running():
-            wb.kill9()
 
 
 def folded(my, wb, table):

@@ -20,8 +20,8 @@ typedef struct my_ahead {
     bool open;         /* the dump was asked for */
     bool fresh;        /* since the present question began */
     bool ended;        /* to the end that the log had then, or later */
-    char log[MY_FILE]; /* up to here it is looked through; empty: nothing is */
-    uint64_t offset;   /* */
+    char log[MY_FILE]; /* up to here, and */
+    uint64_t offset;   /* here, it is looked through; empty: nothing is */
     wb_out base;       /* where it began */
     my_pos group;      /* the transaction that is looked at */
     char group_log[MY_FILE];

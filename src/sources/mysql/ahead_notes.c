@@ -51,18 +51,9 @@ size_t my_notes_count(const my_notes *n) { return n->nnotes; }
 
 /* ---------------------------------------------------------------- by name */
 
-static uint64_t hash_of(wb_str schema, wb_str name)
-{
-    uint64_t h = 1469598103934665603u;
-    for (size_t i = 0; i < schema.len; i++) h = (h ^ (uint8_t)schema.ptr[i]) * 1099511628211u;
-    h *= 1099511628211u;
-    for (size_t i = 0; i < name.len; i++) h = (h ^ (uint8_t)name.ptr[i]) * 1099511628211u;
-    return h ^ h >> 32;
-}
-
 static spot **place_of(const my_notes *n, wb_str schema, wb_str name)
 {
-    spot **at = &n->slots[hash_of(schema, name) & (n->nslots - 1)];
+    spot **at = &n->slots[my_table_id(schema, name) & (n->nslots - 1)];
     while (*at && !(wb_str_eq((*at)->schema, schema) && wb_str_eq((*at)->name, name))) at = &(*at)->next;
     return at;
 }
@@ -81,7 +72,7 @@ static bool more_slots(my_notes *n)
     n->nslots = want;
     for (size_t i = 0; i < had; i++)
         for (spot *s = old[i], *next; s; s = next) {
-            spot **at = &made[hash_of(s->schema, s->name) & (want - 1)];
+            spot **at = &made[my_table_id(s->schema, s->name) & (want - 1)];
             next = s->next;
             s->next = *at;
             *at = s;

@@ -59,15 +59,6 @@ static size_t first_unmatched(const my_catalog *c, const wb_patterns *p)
     return 0;
 }
 
-uint64_t my_table_id(wb_str schema, wb_str name)
-{
-    uint64_t h = 1469598103934665603u;
-    for (size_t i = 0; i < schema.len; i++) h = (h ^ (unsigned char)schema.ptr[i]) * 1099511628211u;
-    h *= 1099511628211u; /* a zero between them */
-    for (size_t i = 0; i < name.len; i++) h = (h ^ (unsigned char)name.ptr[i]) * 1099511628211u;
-    return h;
-}
-
 static int by_id(const void *a, const void *b)
 {
     const my_table *x = *(my_table *const *)a, *y = *(my_table *const *)b;

@@ -45,15 +45,6 @@ void my_history_free(my_history *h)
 
 /* ---------------------------------------------------------------- by name */
 
-static uint64_t hash_of(wb_str schema, wb_str name)
-{
-    uint64_t h = 1469598103934665603u;
-    for (size_t i = 0; i < schema.len; i++) h = (h ^ (uint8_t)schema.ptr[i]) * 1099511628211u;
-    h *= 1099511628211u;
-    for (size_t i = 0; i < name.len; i++) h = (h ^ (uint8_t)name.ptr[i]) * 1099511628211u;
-    return h ^ h >> 32;
-}
-
 static bool is_of(const version *v, wb_str schema, wb_str name)
 {
     return wb_str_eq(v->schema, schema) && wb_str_eq(v->name, name);
@@ -62,7 +53,7 @@ static bool is_of(const version *v, wb_str schema, wb_str name)
 /* Where the newest version of the table is linked from; *there NULL: none. */
 static version **place_of(const my_history *h, wb_str schema, wb_str name)
 {
-    version **at = &h->slots[hash_of(schema, name) & (h->nslots - 1)];
+    version **at = &h->slots[my_table_id(schema, name) & (h->nslots - 1)];
     while (*at && !is_of(*at, schema, name)) at = &(*at)->next;
     return at;
 }
@@ -82,7 +73,7 @@ static bool more_slots(my_history *h)
     h->nslots = want;
     for (size_t i = 0; i < n; i++)
         for (version *v = had[i], *next; v; v = next) {
-            version **at = &made[hash_of(v->schema, v->name) & (want - 1)];
+            version **at = &made[my_table_id(v->schema, v->name) & (want - 1)];
             next = v->next;
             v->next = *at;
             *at = v;

@@ -160,7 +160,6 @@ wb_code my_catalog_load(my_link *l, const wb_patterns *patterns, my_catalog *out
 void my_catalog_free(my_catalog *c); /* also of a failed load, or zeroed */
 wb_code my_patterns_of(const my_source *s, wb_arena *a, wb_patterns **out, wb_error *err) WB_MUST;
 bool my_is_system(wb_str schema);
-uint64_t my_table_id(wb_str schema, wb_str name); /* what the ledger of a copy knows a table by */
 my_table *my_catalog_find(const my_catalog *c, uint64_t id);
 /* columns.c: the table as information_schema has it now; ncols 0: there is none. Memory: a. */
 wb_code my_shape_load(my_link *l, wb_str schema, wb_str name, wb_arena *a, my_schema *out, wb_error *err) WB_MUST;

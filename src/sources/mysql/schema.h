@@ -31,6 +31,14 @@ typedef struct my_map {
     my_flavor flavor; /* of the server that wrote it */
 } my_map;
 
+/* By name: what the ledger of a copy knows a table by, and what tables of tables are in slots by. States have it. */
+#define MY_FNV1A 1469598103934665603u
+static inline uint64_t my_table_id(wb_str schema, wb_str name)
+{
+    static const char between = 0;
+    return wb_fnv1a(wb_fnv1a(wb_fnv1a(MY_FNV1A, schema.ptr, schema.len), &between, 1), name.ptr, name.len);
+}
+
 /* ---- what information_schema.columns says (ORDER BY ordinal_position), invisible and generated columns included */
 /* Beside WB_COL_NOT_NULL, WB_COL_GENERATED. COMPUTED: its default is an expression or a counter. */
 enum { MY_COL_INVISIBLE = 32, MY_COL_UNSIGNED_KNOWN = 64, MY_COL_COMPUTED = 128 };

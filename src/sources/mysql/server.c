@@ -10,11 +10,7 @@
 
 /* ---------------------------------------------------------------- settings */
 
-static uint64_t hash(const char *z, uint64_t h)
-{
-    for (; *z; z++) h = (h ^ (unsigned char)*z) * 1099511628211u;
-    return h;
-}
+static uint64_t hash(const char *z, uint64_t h) { return wb_fnv1a(h, z, strlen(z)); }
 
 typedef struct wish {
     const char *name;
@@ -62,8 +58,8 @@ wb_code my_server_look(my_link *l, my_server *out, wb_error *err)
     out->lower_case = (int)strtol(lower, NULL, 10);
     if (!out->uuid[0] && l->flavor == MY_MARIADB) /* it has none: the machine, and what the server is on it */
         (void)snprintf(out->uuid, sizeof out->uuid, "%016" PRIx64,
-                       hash(dir, hash(port, hash(host, hash(id, 1469598103934665603u)))));
-    out->lineage = hash(out->uuid, 1469598103934665603u) | 1;
+                       hash(dir, hash(port, hash(host, hash(id, MY_FNV1A)))));
+    out->lineage = hash(out->uuid, MY_FNV1A) | 1;
     out->gtid = l->flavor == MY_MARIADB || strcasecmp(out->gtid_mode, "ON") == 0;
     return WB_OK;
 }

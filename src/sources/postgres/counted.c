@@ -3,18 +3,12 @@
  * past; naming another one does. Source thread. */
 #include "pg.h"
 
-static uint64_t mix(uint64_t h, const char *z)
-{
-    for (; *z; z++) h = (h ^ (uint8_t)*z) * 1099511628211u;
-    return (h ^ 0xff) * 1099511628211u;
-}
-
 /* `messages`: those outside of transactions come as transactions of their own, before the one that a target is in. */
 static uint64_t counted_by(const pg_source *s)
 {
-    uint64_t h = mix(14695981039346656037u, s->names.pub);
-    h = mix(h, s->origin == PG_ORIGIN_NONE ? "none" : "any");
-    return mix(h, s->messages ? "all" : "rows") | 1;
+    uint64_t h = wb_fnv1a_text(WB_FNV1A, s->names.pub);
+    h = wb_fnv1a_text(h, s->origin == PG_ORIGIN_NONE ? "none" : "any");
+    return wb_fnv1a_text(h, s->messages ? "all" : "rows") | 1;
 }
 
 void pg_part(void *ctx, wb_pos at, void *out, size_t cap, size_t *len)

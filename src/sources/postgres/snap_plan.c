@@ -215,12 +215,12 @@ static wb_code plan_table(pg_source *s, const pg_table *t, const pg_shape *sh, c
 {
     wb_out key = {0};
     bool keyed = key_column(sh, 1) != NULL, places = by_places(s, t, size, keyed, flags);
-    put_key(&key, sh, keyed && places ? size->file : 0);
+    uint32_t file = keyed && places ? size->file : 0;
+    put_key(&key, sh, file);
     sql_job *j = key.failed ? NULL : sql_ledger_plan(&s->snap.copy.ledger, t->oid, (wb_str){key.p, key.len}, targets);
     wb_out_fini(&key);
     if (!j) return pg_nomem(err);
-    j->flags = (keyed ? SQL_JOB_KEYED : 0u) | (flags & PG_COPY_LONE ? SQL_JOB_LONE : 0u) |
-               (keyed && places ? SQL_JOB_PLACES : 0u);
+    j->flags = (keyed ? SQL_JOB_KEYED : 0u) | (flags & PG_COPY_LONE ? SQL_JOB_LONE : 0u) | (file ? SQL_JOB_PLACES : 0u);
     j->rows = t->rows;
     j->copied = 0;
     int64_t unit = s->snapshot_chunk * (size->scattered && keyed ? SCATTERED : 1);

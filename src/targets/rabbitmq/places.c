@@ -143,13 +143,6 @@ static void put_usual_key(const wb_words *w, wb_out *o)
     wb_out_str(o, w->of[WB_WORD_TABLE]);
 }
 
-static uint64_t hash_of(const char *p, size_t n)
-{
-    uint64_t h = UINT64_C(14695981039346656037);
-    for (size_t i = 0; i < n; i++) h = (h ^ (uint8_t)p[i]) * UINT64_C(1099511628211);
-    return h;
-}
-
 static void grow(rq_places *p)
 {
     size_t n = p->nbuckets * 2;
@@ -217,7 +210,7 @@ static wb_code find(rq_places *p, const wb_words *w, bool aside, rq_place **out,
     c = o->len;
     if (o->failed) return wb_fail(err, WB_E_NOMEM, WB_RECONNECT, "There is no memory for names of queues.");
     wb_str exchange = {o->p, a}, queue = {o->p + a + 1, b - a - 1}, key = {o->p + b + 1, c - b - 1};
-    uint64_t hash = hash_of(o->p, c);
+    uint64_t hash = wb_fnv1a(WB_FNV1A, o->p, c);
     for (rq_place *q = p->buckets[hash & (p->nbuckets - 1)]; q; q = q->next)
         if (q->hash == hash && wb_str_eq(q->exchange, exchange) && wb_str_eq(q->queue, queue) &&
             wb_str_eq(q->key, key)) {
