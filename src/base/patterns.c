@@ -164,6 +164,43 @@ bool wb_patterns_match(const wb_patterns *p, wb_str schema, wb_str name)
     return list_match(p, (const wb_str[]){schema, name}, 2);
 }
 
+/* Does `by` match all that `g` matches, as far as can be told without trying? */
+static bool is_covered(const glob *g, const glob *by)
+{
+    bool literal = true, same = g->len == by->len;
+    for (size_t i = 0; i < g->len; i++) {
+        literal = literal && g->kind[i] == UNIT_LITERAL;
+        same = same && g->kind[i] == by->kind[i] && g->text[i] == by->text[i];
+    }
+    return same || (by->len == 1 && by->kind[0] == UNIT_ANY) || (literal && glob_match(by, (wb_str){g->text, g->len}));
+}
+
+/* Does the list's i-th pattern (n: everything) give a table of the schema that none behind it takes away? */
+static bool gives(const wb_patterns *p, size_t i, wb_str schema)
+{
+    static char star = '*';
+    static uint8_t any = UNIT_ANY;
+    static const glob all = {&star, &any, 1};
+    const glob *g = i < p->n ? &p->all[i].parts[p->all[i].nparts - 1] : &all;
+    for (size_t k = i < p->n ? i + 1 : 0; k < p->n; k++) {
+        const pattern *x = &p->all[k];
+        bool speaks = x->nparts == 1 || (x->nparts == 2 && glob_match(&x->parts[0], schema));
+        if (x->negative && speaks && is_covered(g, &x->parts[x->nparts - 1])) return false;
+    }
+    return true;
+}
+
+bool wb_patterns_match_schema(const wb_patterns *p, wb_str schema)
+{
+    if (!p || (p->all[0].negative && gives(p, p->n, schema))) return true;
+    for (size_t i = 0; i < p->n; i++) {
+        const pattern *x = &p->all[i];
+        bool speaks = x->nparts == 1 || (x->nparts == 2 && glob_match(&x->parts[0], schema));
+        if (!x->negative && speaks && gives(p, i, schema)) return true;
+    }
+    return false;
+}
+
 bool wb_patterns_match_column(const wb_patterns *p, wb_str schema, wb_str table, wb_str column)
 {
     return list_match(p, (const wb_str[]){schema, table, column}, 3);

@@ -17,6 +17,8 @@ size_t wb_patterns_parts(const wb_patterns *p);
 
 /* Tables. NULL patterns match everything. A pattern without a dot means any schema; one of three parts none. */
 bool wb_patterns_match(const wb_patterns *p, wb_str schema, wb_str name);
+/* Could a table of this schema match? When in doubt it could. */
+bool wb_patterns_match_schema(const wb_patterns *p, wb_str schema);
 /* Columns: column, table.column or schema.table.column. */
 bool wb_patterns_match_column(const wb_patterns *p, wb_str schema, wb_str table, wb_str column);
 

@@ -116,6 +116,16 @@ wb_change *wb_batch_ddl(wb_batch *b, wb_ddl_kind kind, const wb_table *before, c
     return c;
 }
 
+void wb_batch_ddl_flags(wb_batch *b, uint8_t flags)
+{
+    wb_change *c = wb_batch_last_change(b);
+    wb_ddl *d = c && c->op == WB_DDL && c->ddl ? wb_batch_alloc(b, sizeof *d) : NULL;
+    if (!d) return; /* the batch knows */
+    *d = *c->ddl;
+    d->flags = flags;
+    c->ddl = d;
+}
+
 wb_change *wb_batch_at(wb_batch *b, size_t i) { return i < b->nchanges ? &b->changes[i] : NULL; }
 
 void wb_batch_ddl_schema(wb_batch *b, wb_str schema)

@@ -485,7 +485,8 @@ static wb_code change_messages(dbz *d, const wb_txn *txn, const wb_change *c, wb
         d->is_first = d->first_due;
         d->first_due = !c->after && ((c->flags & WB_C_FIRST_OF_SNAPSHOT) || d->first_due);
     }
-    bool tells = d->schema_changes && !d->is_postgres && (c->op == WB_DDL || (c->flags & WB_C_FIRST_OF_TABLE));
+    bool part = c->op == WB_DDL && c->ddl && (c->ddl->flags & WB_DDL_PART); /* its statement comes once */
+    bool tells = d->schema_changes && !d->is_postgres && !part && (c->op == WB_DDL || (c->flags & WB_C_FIRST_OF_TABLE));
     bool no_row = wb_is_empty_table(c) || c->op == WB_DDL || (d->skipped && (d->skipped & op_bit(c->op)));
     if (no_row && !tells) return WB_OK;
     if (WB_UNLIKELY(!known_txn(d, txn))) make_txn(d, txn);

@@ -30,7 +30,7 @@ static const wb_option options[] = {
     {"output_primary_key_columns", WB_OPT_BOOL, AT(pk_columns), 0, "false", 0, 0, NULL,
      "primary_key_columns: its names", NULL, NULL},
     {"output_ddl", WB_OPT_BOOL, AT(ddl), 0, "false", 0, 0, NULL, "schema changes",
-     "table-create, table-alter, table-drop, database-create, database-drop.", NULL},
+     "table-create, table-alter, table-drop, database-create, database-alter, database-drop.", NULL},
     {"kafka_key_format", WB_OPT_ENUM, AT(key_format), 0, "hash", 0, 0, key_choices, "how the key is written", NULL,
      NULL},
     {.name = NULL}};
@@ -47,7 +47,7 @@ static bool digits(wb_str s)
 
 static bool shown(const maxwell *m, const wb_change *c)
 {
-    if (c->op == WB_DDL) return m->ddl;
+    if (c->op == WB_DDL) return m->ddl && !(c->ddl && (c->ddl->flags & WB_DDL_PART));
     return c->op == WB_INSERT || c->op == WB_UPDATE || c->op == WB_DELETE || c->op == WB_READ;
 }
 

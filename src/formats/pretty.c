@@ -248,7 +248,7 @@ static wb_code pretty_row(void *ctx, const wb_txn *txn, const wb_change *c, wb_o
         wb_out_byte(o, ' ');
         if (c->table->schema.len) {
             put_safe(p, c->table->schema.ptr, c->table->schema.len, o);
-            wb_out_byte(o, '.');
+            if (c->table->name.len) wb_out_byte(o, '.');
         }
         if (p->color) wb_out_z(o, BOLD);
         put_safe(p, c->table->name.ptr, c->table->name.len, o);

@@ -81,7 +81,7 @@ static void table_head(void *arg, const wb_table *t, wb_out *o)
     wb_out_z(o, ",\"schema_name\":");
     wb_json_string(o, t->schema);
     wb_out_z(o, ",\"table_name\":");
-    wb_json_string(o, t->name);
+    wb_json_string_or_null(o, t->name);
     wb_out_z(o, ",\"record\":");
 }
 

@@ -30,7 +30,7 @@ static void put_name(wb_out *o, const wb_table *t)
 {
     wb_out_byte(o, '"');
     wb_json_escape(o, t->schema.ptr, t->schema.len);
-    if (t->schema.len) wb_out_byte(o, '.');
+    if (t->schema.len && t->name.len) wb_out_byte(o, '.');
     wb_json_escape(o, t->name.ptr, t->name.len);
     wb_out_byte(o, '"');
 }

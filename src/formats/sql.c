@@ -24,9 +24,10 @@ static wb_code refuse(const sql_format *f, const wb_txn *txn, const wb_change *c
 {
     const wb_table *t = c->table;
     wb_str none = {"", 0}, schema = t ? t->source_schema : none, name = t ? t->source_name : none;
-    wb_fail(err, WB_E_UNSUPPORTED, WB_NEVER, "The %s of table %.*s.%.*s at %.*s:%llu has no exact SQL to %s it: %s.",
-            wb_change_type(c), (int)schema.len, schema.ptr, (int)name.len, name.ptr, (int)txn->log.len,
-            txn->log.ptr ? txn->log.ptr : "", (unsigned long long)c->place, f->undo ? "undo" : "repeat", why);
+    wb_fail(err, WB_E_UNSUPPORTED, WB_NEVER, "The %s of %s %.*s%s%.*s at %.*s:%llu has no exact SQL to %s it: %s.",
+            wb_change_type(c), name.len ? "table" : "database", (int)schema.len, schema.ptr, name.len ? "." : "",
+            (int)name.len, name.ptr, (int)txn->log.len, txn->log.ptr ? txn->log.ptr : "", (unsigned long long)c->place,
+            f->undo ? "undo" : "repeat", why);
     wb_hint(err, "Leave the table out (--tables), or leave out this part of the log (--start, --stop).");
     return WB_E_UNSUPPORTED;
 }
@@ -179,7 +180,10 @@ static wb_str without_tail(wb_str sql)
 static wb_code put_ddl(sql_format *f, const wb_txn *txn, const wb_change *c, wb_out *o, wb_error *err)
 {
     wb_str sql = c->ddl ? c->ddl->sql : (wb_str){NULL, 0}, schema = c->ddl ? c->ddl->schema : (wb_str){NULL, 0};
+    uint8_t flags = c->ddl ? c->ddl->flags : 0;
+    if (flags & WB_DDL_PART) return WB_OK;
     if (f->undo) return refuse(f, txn, c, "a schema change cannot be taken back from the log", err);
+    if (flags & WB_DDL_WIDER) return refuse(f, txn, c, "it drops tables, too, that were not asked for", err);
     if (!sql.len) return refuse(f, txn, c, "the log does not hold its text", err);
     if (f->ddl.len == sql.len && memcmp(f->ddl.p, sql.ptr, sql.len) == 0) return WB_OK; /* its next table */
     wb_out_reset(&f->ddl);

@@ -103,7 +103,7 @@ wb_code wb_retable(wb_memo *m, wb_make_fn make, wb_edit_fn edit, void *ctx, wb_b
     const wb_made *made = NULL;
     for (size_t i = 0; i < n; i++) {
         wb_change *c = &changes[i];
-        if (!c->targets || !c->table) continue;
+        if (!c->targets || !c->table || !c->table->name.len) continue; /* of a schema there is nothing to change */
         wb_code code = WB_OK;
         if (WB_UNLIKELY(c->op == WB_DDL)) {
             code = redraw(m, make, ctx, b, c, err);

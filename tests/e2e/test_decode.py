@@ -428,3 +428,30 @@ def test_statements_and_encryption_are_refused_by_name(tool, kind):
         assert b"ncrypt" in tool(GOLDEN / kind / "encrypted.binlog", code=3).stderr
     left = tool(GOLDEN / kind / "xa_open.binlog")
     assert b"XA transaction" in left.stderr and ids(left) == [1, 2]
+
+
+def test_statements_about_databases(my, log, tool):
+    """Told of when one of their tables could be asked for; printed again as SQL, unless that would drop what was not asked for."""
+    a = f"{my.name}_a"
+    my.sql(f"create database {a} character set latin1; create table {a}.t (id int primary key, v varchar(9)); insert into {a}.t values (1, 'ä')")
+    my.sql(f"alter database {a} character set utf8mb4; create table {a}.u (v varchar(9))")
+    made = log.copy()
+    made = made.rename(made.with_name("made"))
+    my.sql(f"drop database {a}")
+    dropped = log.copy()
+    done = lines(tool("--tables", f"{a}.*", dropped))
+    told = [(e["event_type"], e["schema_name"], e["table_name"]) for e in done]
+    assert told == [("CREATE", a, None), ("CREATE", a, "t"), ("INSERT", a, "t"), ("ALTER", a, None), ("CREATE", a, "u"), ("DROP", a, None)]
+    assert done[0]["record"]["sql"].startswith(f"create database {a}") and done[-1]["record"]["before"]["schema"] == a
+    one = lines(tool("--tables", f"{a}.t", dropped))
+    assert [(e["event_type"], e["schema_name"], e["table_name"]) for e in one] == [t for t in told if t[2] != "u"]
+    row = lines(tool("--tables", f"{a}.*", "--format", "row", dropped))
+    assert [v["_create"] for v in row if "_create" in v] == [a, f"{a}.t", f"{a}.u"] and row[-1]["_drop"] == a
+    # the same again on the server, which has none of it now
+    client(my.server, tool("--sql", "--tables", f"{a}.*", made).stdout)
+    assert state(my.server, a) and run(my.server.connect(), f"select v from {a}.t") == [("ä",)]
+    assert my.server.sql(f"select default_character_set_name from information_schema.schemata where schema_name = '{a}'") == [("utf8mb4",)]
+    client(my.server, tool("--sql", "--tables", f"{a}.*", "--start", made.stat().st_size, dropped).stdout)
+    assert not my.more_schemas()
+    refused = tool("--sql", "--tables", f"{a}.t", dropped, code=4)
+    assert f"The DROP of database {a} at {log.name}:".encode() in refused.stderr and b"not asked for" in refused.stderr

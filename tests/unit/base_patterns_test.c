@@ -149,6 +149,50 @@ static void test_each_pattern_alone(void **state)
     wb_arena_fini(&a);
 }
 
+/* Could a table of the schema match? */
+static void test_schemas(void **state)
+{
+    WB_UNUSED(state);
+    static const struct {
+        const char *items[4];
+        const char *schema;
+        bool want;
+    } all[] = {
+        {{"shop.*"}, "shop", true},
+        {{"shop.*"}, "shop2", false},
+        {{"shop.orders"}, "shop", true},
+        {{"sh?p.orders"}, "shop", true},
+        {{"orders"}, "shop", true},
+        {{"shop.*", "!shop.audit_*"}, "shop", true},
+        {{"shop.*", "!shop.*"}, "shop", false},
+        {{"shop.a", "!shop.*", "shop.b"}, "shop", true},
+        {{"shop.*", "!shop.*", "other.b"}, "shop", false},
+        {{"*", "!shop.*"}, "shop", false},
+        {{"*", "!shop.*"}, "other", true},
+        {{"shop.a?", "!shop.a?"}, "shop", false},
+        {{"shop.ab", "!a?"}, "shop", false},
+        {{"shop.a*", "!a?"}, "shop", true},
+        {{"!shop.audit"}, "shop", true},
+        {{"!shop.*"}, "shop", false},
+        {{"!shop.*"}, "other", true},
+        {{"!*"}, "shop", false},
+        {{"!*", "shop.t"}, "shop", true},
+        {{"!*", "shop.t"}, "other", false},
+        {{"a.b.c"}, "a", false},
+    };
+    for (size_t i = 0; i < WB_COUNT(all); i++) {
+        wb_arena a;
+        size_t n = 0;
+        wb_arena_init(&a, 1024, 0);
+        while (n < 4 && all[i].items[n]) n++;
+        wb_patterns *p = compile(&a, all[i].items, n);
+        if (wb_patterns_match_schema(p, wb_str_of(all[i].schema)) != all[i].want)
+            fail_msg("%zu: %s, ... on %s", i, all[i].items[0], all[i].schema);
+        wb_arena_fini(&a);
+    }
+    assert_true(wb_patterns_match_schema(NULL, WB_STR("any")));
+}
+
 static void test_refused(void **state)
 {
     WB_UNUSED(state);
@@ -189,6 +233,7 @@ int main(void)
         cmocka_unit_test(test_columns),
         cmocka_unit_test(test_no_patterns_match_all),
         cmocka_unit_test(test_each_pattern_alone),
+        cmocka_unit_test(test_schemas),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_many_stars),
     };

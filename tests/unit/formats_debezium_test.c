@@ -313,6 +313,36 @@ static void test_what_was_not_sent(void **state)
     close_rig(r);
 }
 
+/* As tests/golden/debezium has it of CREATE and DROP DATABASE: one message, without changes of tables. */
+static void test_changes_of_schemas(void **state)
+{
+    WB_UNUSED(state);
+    rig *r = open_rig(&wb_format_debezium, NULL);
+    r->format->close(r->d);
+    r->format->about(r->d, "mysql");
+    assert_int_equal(r->format->open(r->d, "shop", &r->err), WB_OK);
+    wb_table *none = table_of("shop2", "", NULL, 0, NULL, 0), *t = people("people");
+    wb_txn txn = {.id = WB_STR("b.1:4"), .log = WB_STR("b.1"), .commit_us = 1709200800123456};
+    wb_ddl d = {.kind = WB_DDL_DROP, .flags = WB_DDL_PART, .before = t, .sql = WB_STR("DROP DATABASE shop2")};
+    wb_change c = {.op = WB_DDL, .table = t, .ddl = &d, .place = 77};
+    assert_int_equal(send(r, &txn, &c).n, 0);
+    d = (wb_ddl){.kind = WB_DDL_DROP, .before = none, .sql = WB_STR("DROP DATABASE shop2")};
+    c.table = none;
+    wb_messages m = send(r, &txn, &c);
+    assert_int_equal(m.n, 1);
+    assert_true(m.items[0].aside);
+    expect_str(m.items[0].topic, "shop");
+    expect_str(m.items[0].key, "{\"databaseName\":\"shop2\"}");
+    assert_non_null(strstr(m.items[0].value.ptr, "\"db\":\"shop2\",\"sequence\":null"));
+    assert_non_null(strstr(m.items[0].value.ptr, ",\"table\":null,\"server_id\":"));
+    assert_non_null(strstr(m.items[0].value.ptr,
+                           "\"databaseName\":\"shop2\",\"schemaName\":null,\"ddl\":\"DROP DATABASE "
+                           "shop2\",\"tableChanges\":[]}"));
+    wb_table_unref(none);
+    wb_table_unref(t);
+    close_rig(r);
+}
+
 /* Begin with the first event, end with the end, nothing for a transaction without events. */
 static void test_transactions(void **state)
 {
@@ -434,6 +464,7 @@ int main(void)
         cmocka_unit_test(test_text_forms),
         cmocka_unit_test(test_changed_key),
         cmocka_unit_test(test_what_was_not_sent),
+        cmocka_unit_test(test_changes_of_schemas),
         cmocka_unit_test(test_transactions),
         cmocka_unit_test(test_headers_stay),
         cmocka_unit_test(test_two_tables_one_topic),

@@ -180,6 +180,24 @@ static void test_published_ddl(void **state)
     EXPECT(m, &txn, &c, "{\"database\":\"test\"}",
            "{\"type\":\"table-drop\",\"database\":\"test\",\"table\":\"e\",\"ts\":1477053308000,\"sql\":\"drop table "
            "test.e\",\"position\":\"master.000006:804398\"}");
+    d.flags = WB_DDL_PART; /* it went with its database */
+    EXPECT(m, &txn, &c, NULL);
+    wb_table *shop = table_of("shop", "", NULL, 0, NULL, 0);
+    c.table = shop;
+    static const struct {
+        wb_ddl_kind kind;
+        const char *type;
+    } kinds[] = {{WB_DDL_CREATE, "create"}, {WB_DDL_ALTER, "alter"}, {WB_DDL_DROP, "drop"}};
+    for (size_t i = 0; i < WB_COUNT(kinds); i++) {
+        char want[200];
+        d = (wb_ddl){.kind = (uint8_t)kinds[i].kind, .before = shop, .after = shop, .sql = WB_STR("... database shop")};
+        snprintf(want, sizeof want,
+                 "{\"type\":\"database-%s\",\"database\":\"shop\",\"ts\":1477053308000,\"sql\":\"... database "
+                 "shop\",\"position\":\"master.000006:804398\"}",
+                 kinds[i].type);
+        EXPECT(m, &txn, &c, "{\"database\":\"shop\"}", want);
+    }
+    wb_table_unref(shop);
     close_it(m);
     m = open_it((maxwell){.commit_info = true}); /* not asked for */
     EXPECT(m, &txn, &c, NULL);

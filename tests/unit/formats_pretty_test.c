@@ -74,6 +74,12 @@ static void test_schema_changes(void **state)
     expect_line(&wb_format_pretty, ctx, &txn, &c, TIME "CREATE   public.users +name:text +id:bigint +at:timestamptz");
     d = (wb_ddl){.kind = WB_DDL_DROP, .before = t};
     expect_line(&wb_format_pretty, ctx, &txn, &c, TIME "DROP     public.users");
+    wb_table *schema = table_of("shop", "", NULL, 0, NULL, 0);
+    d = (wb_ddl){.kind = WB_DDL_CREATE, .after = schema, .sql = WB_STR("create database shop")};
+    c.table = schema;
+    expect_line(&wb_format_pretty, ctx, &txn, &c, TIME "CREATE   shop \"create database shop\"");
+    wb_table_unref(schema);
+    c.table = t;
     c.ddl = NULL;
     expect_line(&wb_format_pretty, ctx, &txn, &c, TIME "ALTER    public.users");
     close_it(ctx);

@@ -121,6 +121,30 @@ static void test_schema_changes(void **state)
     wb_table_unref(old);
 }
 
+/* CREATE, ALTER, DROP DATABASE: no table. */
+static void test_changes_of_schemas(void **state)
+{
+    WB_UNUSED(state);
+    wb_txn txn = txn_of("734", WHEN);
+    wb_table *none = table_of("shop \"2\"", "", NULL, 0, NULL, 0);
+    wb_ddl d = {.kind = WB_DDL_CREATE, .after = none, .sql = WB_STR("create database `shop \"2\"`")};
+    wb_change c = {.op = WB_DDL, .table = none, .ddl = &d, .place = PLACE};
+    void *ctx = open_with((struct opts){0});
+#define OF(op)                                                                                                         \
+    "{\"global_id\":null,\"transaction_id\":\"734\",\"event_timestamp\":1709200800,\"event_type\":\"" op               \
+    "\",\"service\":\"shop\",\"source\":\"wb_shop\",\"position\":22518112,\"primary_key\":\"\",\"schema_name\":"       \
+    "\"shop \\\"2\\\"\",\"table_name\":null,\"record\":{\"sql\":"
+#define SHOP "{\"schema\":\"shop \\\"2\\\"\",\"table\":null,\"primary_key\":[],\"columns\":[]}"
+    expect_line(&wb_format_record, ctx, &txn, &c,
+                OF("CREATE") "\"create database `shop \\\"2\\\"`\",\"before\":null,\"after\":" SHOP "}}");
+    d = (wb_ddl){.kind = WB_DDL_ALTER, .before = none, .after = none, .sql = WB_STR("alter")};
+    expect_line(&wb_format_record, ctx, &txn, &c, OF("ALTER") "\"alter\",\"before\":" SHOP ",\"after\":" SHOP "}}");
+    d = (wb_ddl){.kind = WB_DDL_DROP, .before = none, .sql = WB_STR("drop")};
+    expect_line(&wb_format_record, ctx, &txn, &c, OF("DROP") "\"drop\",\"before\":" SHOP ",\"after\":null}}");
+    close_it(ctx);
+    wb_table_unref(none);
+}
+
 static void test_null_absent_unchanged_are_three_things(void **state)
 {
     WB_UNUSED(state);
@@ -402,6 +426,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_operations),
         cmocka_unit_test(test_schema_changes),
+        cmocka_unit_test(test_changes_of_schemas),
         cmocka_unit_test(test_null_absent_unchanged_are_three_things),
         cmocka_unit_test(test_values_read_afterwards_are_named),
         cmocka_unit_test(test_nothing_after_takes_before),

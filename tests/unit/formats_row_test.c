@@ -78,6 +78,13 @@ static void test_what_is_not_a_row(void **state)
     d = (wb_ddl){.kind = WB_DDL_DROP, .before = t};
     expect_line(&wb_format_row, ctx, &txn, &c,
                 "{\"_drop\":\"public.blobs\",\"_schema\":{\"sql\":null,\"before\":" BLOBS ",\"after\":null}}");
+    wb_table *schema = table_of("shop", "", NULL, 0, NULL, 0);
+    d = (wb_ddl){.kind = WB_DDL_DROP, .before = schema};
+    c.table = schema;
+    expect_line(&wb_format_row, ctx, &txn, &c,
+                "{\"_drop\":\"shop\",\"_schema\":{\"sql\":null,\"before\":{\"schema\":\"shop\",\"table\":null,"
+                "\"primary_key\":[],\"columns\":[]},\"after\":null}}");
+    wb_table_unref(schema);
     wb_value m[] = {text(WB_TEXT, "p"), raw("c", 1)};
     c = (wb_change){.op = WB_MESSAGE, .after = m};
     expect_line(&wb_format_row, ctx, &txn, &c, "{\"_message\":{\"prefix\":\"p\",\"content\":\"c\"}}");

@@ -132,9 +132,42 @@ static void statements(void **state)
     assert_string_equal(statement(false, WB_TRUNCATE, true, NULL, NULL, WB_OK), "TRUNCATE TABLE `s`.`t`;");
 }
 
+static const char *of_schema(bool undo, wb_ddl d, wb_code want)
+{
+    static char text[600];
+    const wb_table proto = {.schema = {"g", 1}, .source_schema = {"g", 1}};
+    wb_table *t = wb_table_new(&proto);
+    wb_txn txn = {.log = {"b.1", 3}, .at = {"x", 1}};
+    wb_change c = {.op = WB_DDL, .table = t, .ddl = &d, .place = 77};
+    char ctx[256] = {0};
+    wb_out o = {0};
+    wb_error err = {0};
+    memcpy(ctx + wb_format_sql.head.options[0].offset, &undo, sizeof undo);
+    assert_int_equal(wb_format_sql.row(ctx, &txn, &c, &o, &err), want);
+    wb_out_byte(&o, 0);
+    const char *line = want != WB_OK ? err.message : strchr(o.p, '\n') ? strchr(o.p, '\n') + 1 : "";
+    snprintf(text, sizeof text, "%s", line);
+    wb_out_fini(&o);
+    wb_format_sql.close(ctx);
+    wb_table_unref(t);
+    return text;
+}
+
+static void schemas(void **state)
+{
+    (void)state;
+    wb_ddl drop = {.kind = WB_DDL_DROP, .sql = WB_STR("drop database g")};
+    assert_string_equal(of_schema(false, drop, WB_OK), "drop database g\n;");
+    assert_non_null(strstr(of_schema(true, drop, WB_E_UNSUPPORTED), "The DROP of database g at b.1:77"));
+    drop.flags = WB_DDL_WIDER;
+    assert_non_null(strstr(of_schema(false, drop, WB_E_UNSUPPORTED), "not asked for"));
+    drop.flags = WB_DDL_PART;
+    assert_string_equal(of_schema(false, drop, WB_OK), "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(literals), cmocka_unit_test(json_that_text_loses_is_refused),
-                                       cmocka_unit_test(statements)};
+                                       cmocka_unit_test(statements), cmocka_unit_test(schemas)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

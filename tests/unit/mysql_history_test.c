@@ -92,6 +92,33 @@ static void test_d31_an_old_row_gets_the_columns_of_then(void **state)
     my_history_free(h);
 }
 
+static void note_name(void *arg, wb_str schema, wb_str name)
+{
+    wb_out_str(arg, schema);
+    wb_out_byte(arg, '.');
+    wb_out_str(arg, name);
+}
+
+/* Dropped in the ninth transaction: before it there, after it not, whoever asks again. */
+static void test_there(void **state)
+{
+    WB_UNUSED(state);
+    my_history *h = two_versions();
+    wb_out names = {0};
+    for (unsigned n = 0; n < 11; n++) {
+        place p = txn(n);
+        assert_int_equal(my_history_there(h, WB_STR("shop"), WB_STR("t"), of(&p.pos)), n < 9);
+        assert_false(my_history_there(h, WB_STR("shop"), WB_STR("other"), of(&p.pos)));
+        drop(&p);
+    }
+    my_history_tables(h, note_name, &names);
+    assert_int_equal(names.len, 0);
+    my_history_names(h, note_name, &names);
+    assert_true(names.len == 6 && memcmp(names.p, "shop.t", 6) == 0);
+    wb_out_fini(&names);
+    my_history_free(h);
+}
+
 static void test_what_was_never_heard_of(void **state)
 {
     WB_UNUSED(state);
@@ -177,6 +204,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_d31_an_old_row_gets_the_columns_of_then),
+        cmocka_unit_test(test_there),
         cmocka_unit_test(test_what_was_never_heard_of),
         cmocka_unit_test(test_through_the_state),
         cmocka_unit_test(test_what_everybody_has_passed_is_forgotten),

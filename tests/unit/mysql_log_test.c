@@ -324,15 +324,17 @@ static void test_unknown_events(void **state)
 }
 
 /* A DROP TABLE whose event has these status variables. */
-static fixture *drop_under(const char *variables)
+static fixture *under(const char *variables, const char *sql)
 {
     fixture *f = fixture_started("11.4.2-MariaDB");
     ok(feed_mariadb_gtid(f, 1, 0x29, ""));
     event_begin(f);
-    put_query(f, "shop", variables, "drop table t");
+    put_query(f, "shop", variables, sql);
     ok(event_end(f, MY_QUERY));
     return f;
 }
+
+static fixture *drop_under(const char *variables) { return under(variables, "drop table t"); }
 
 /* Codes of status variables do not say their length: an unknown one ends the block, the statement stays. */
 static void test_d46_unknown_status_variables(void **state)
@@ -353,13 +355,28 @@ static void test_d46_unknown_status_variables(void **state)
         fixture_free(f);
     }
     /* What comes behind an unknown one is not read, what comes behind the known ones is: the fraction of the time. */
-    static const char *const fractions[] = {"83 0d 010000", "ff 0d 010000", "0c fe 0d 010000",
-                                            "0c 02 6100 6200 0d 010000"};
+    static const char *const fractions[] = {"84 0d 010000",
+                                            "ff 0d 010000",
+                                            "0c fe 0d 010000",
+                                            "0c 02 6100 6200 0d 010000",
+                                            "82 02 0d 010000",
+                                            "82 04 0102030405060708 0d 010000",
+                                            "82 08 0102030405060708 0d 010000",
+                                            "83 00 0d 010000"};
     for (size_t i = 0; i < WB_COUNT(fractions); i++) {
         fixture *f = drop_under(fractions[i]);
         assert_int_equal(f->last.commit_us, 1700000000000000 + (i >= 2));
         fixture_free(f);
     }
+}
+
+/* MariaDB 11.8 writes its default collations in front of the client's character set, of statements that name one. */
+static void test_a_name_in_the_clients_character_set(void **state)
+{
+    (void)state;
+    fixture *f = under("83 02 2100 0008 2300 000a 04 0800 0800 0009", "create database `x\xdcy` character set utf8mb4");
+    assert_said(f, "begin 0-1-1\nddl CREATE DATABASE x\xc3\x9cy.\ncommit 0\n");
+    fixture_free(f);
 }
 
 int main(void)
@@ -377,6 +394,7 @@ int main(void)
         cmocka_unit_test(test_crash_ends_a_file),
         cmocka_unit_test(test_unknown_events),
         cmocka_unit_test(test_d46_unknown_status_variables),
+        cmocka_unit_test(test_a_name_in_the_clients_character_set),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,6 +16,7 @@ static const char *read_all(const char *sql, uint64_t mode, my_flavor flavor)
     wb_out_z(&o, s.kind == MY_ST_OTHER ? "other" : s.verb);
     if (s.temporary) wb_out_z(&o, " temporary");
     if (s.select) wb_out_z(&o, " select");
+    if (s.replaces) wb_out_z(&o, " replaces");
     if (s.loses_rows) wb_out_z(&o, " loses");
     if (s.name.len) wb_out_printf(&o, " '%.*s'", (int)s.name.len, s.name.ptr);
     for (uint32_t i = 0; i < s.ntables; i++) {
@@ -110,8 +111,19 @@ static void test_d53_ddl_among_comments(void **state)
         {"TRUNCATE t", "TRUNCATE TABLE shop.t"},
         {"TRUNCATE TABLE x.t", "TRUNCATE TABLE x.t"},
         {"CREATE DATABASE IF NOT EXISTS d CHARACTER SET latin1", "CREATE DATABASE d."},
+        {"CREATE DATABASE /*!32312 IF NOT EXISTS*/ `a``b` /*!40100 DEFAULT CHARACTER SET utf8 */",
+         "CREATE DATABASE a`b."},
+        {"/*!40000 DROP DATABASE IF EXISTS `Ärger`*/", "DROP DATABASE Ärger."},
+        {"/*!80030 CREATE SCHEMA d */", "CREATE DATABASE d. unsure"},
+        {"create schema 1a", "CREATE DATABASE 1a."},
+        {"CREATE DATABASE `default`", "CREATE DATABASE default."},
         {"DROP SCHEMA d", "DROP DATABASE d."},
         {"ALTER DATABASE d CHARACTER SET utf8mb4", "ALTER DATABASE d."},
+        {"ALTER DATABASE CHARACTER SET utf8mb4", "ALTER DATABASE shop."},
+        {"alter schema default collate = utf8mb4_bin", "ALTER DATABASE shop."},
+        {"ALTER SCHEMA `default` READ ONLY = 1", "ALTER DATABASE default."},
+        {"ALTER DATABASE READ ONLY = 0", "ALTER DATABASE shop."},
+        {"ALTER DATABASE ENCRYPTION 'Y'", "ALTER DATABASE shop."},
     };
     run(cases, WB_COUNT(cases), 0, MY_MYSQL);
 }
@@ -122,7 +134,11 @@ static void test_mariadb(void **state)
     static const statement_case cases[] = {
         {"SET STATEMENT max_statement_time=100, x='FOR' FOR ALTER TABLE t ADD c int", "ALTER TABLE shop.t"},
         {"/*M!100301 ALTER TABLE t ADD c int */", "ALTER TABLE shop.t"},
-        {"CREATE OR REPLACE TABLE t (id int)", "CREATE TABLE shop.t"},
+        {"CREATE OR REPLACE TABLE t (id int)", "CREATE TABLE replaces shop.t"},
+        {"create or replace database if not exists `d` comment 'x'", "CREATE DATABASE replaces d."},
+        {"CREATE OR REPLACE VIEW v AS SELECT 1", "other"},
+        {"ALTER DATABASE COMMENT = 'all of it'", "ALTER DATABASE shop."},
+        {"ALTER DATABASE `#mysql50#a-b` UPGRADE DATA DIRECTORY NAME", "ALTER DATABASE #mysql50#a-b."},
         {"ALTER ONLINE TABLE IF EXISTS t WAIT 5 ADD c int, RENAME TO u", "ALTER TABLE shop.t>shop.u"},
         {"RENAME TABLE IF EXISTS a WAIT 3 TO b, c NOWAIT TO d", "RENAME TABLE shop.a>shop.b shop.c>shop.d"},
         {"CREATE OR REPLACE INDEX IF NOT EXISTS i ON t (c)", "CREATE INDEX shop.t"},

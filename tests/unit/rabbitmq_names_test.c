@@ -84,6 +84,28 @@ static const wb_table orders = {
 static const wb_table routed = {.schema = TEXT("public"), .name = TEXT("orders"), .route = TEXT("elsewhere")};
 static const wb_str none = {NULL, 0};
 
+/* A statement about a schema has no table: what would be named after one is called as at the target kafka. */
+static void test_places_of_schemas(void **state)
+{
+    WB_UNUSED(state);
+    static const wb_table shop = {.schema = TEXT("shop"), .source_schema = TEXT("shop")};
+    wb_error err;
+    wb_error_reset(&err);
+    rq_places p = {.queue_text = "${table}", .pipeline = "crm"};
+    assert_int_equal(rq_places_open(&p, &err), WB_OK);
+    expect_place(&p, &shop, none, "", "crm.schema", "crm.schema");
+    expect_place(&p, &shop, WB_STR("lab"), "", "lab", "lab");
+    rq_places_close(&p);
+    p = (rq_places){.exchange_text = "all", .pipeline = "crm", .exchange_type = "topic"};
+    assert_int_equal(rq_places_open(&p, &err), WB_OK);
+    expect_place(&p, &shop, none, "all", "shop", "");
+    rq_places_close(&p);
+    p = (rq_places){.queue_text = "changes", .pipeline = "crm"};
+    assert_int_equal(rq_places_open(&p, &err), WB_OK);
+    expect_place(&p, &shop, none, "", "changes", "changes");
+    rq_places_close(&p);
+}
+
 static void test_places(void **state)
 {
     WB_UNUSED(state);
@@ -216,7 +238,8 @@ static void test_classes(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_urls), cmocka_unit_test(test_places),
-                                       cmocka_unit_test(test_refusals), cmocka_unit_test(test_classes)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_urls), cmocka_unit_test(test_places_of_schemas),
+                                       cmocka_unit_test(test_places), cmocka_unit_test(test_refusals),
+                                       cmocka_unit_test(test_classes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -245,6 +245,38 @@ static void test_tables_exchanged(void **state)
     fix_close(f);
 }
 
+/* Tables without a number (MySQL) go with their schema, those of others stay, and one that comes later is another one.
+ */
+static void test_dropped_with_its_schema(void **state)
+{
+    (void)state;
+    fix *f = fix_open(NULL);
+    wb_table *t = TABLE("t", 0, v1, first, 0), *u = TABLE("u", 0, v1, first, 0);
+    INSERT(f, t, "1", "a", "b");
+    INSERT(f, u, "1", "a", "b");
+    deliver(f);
+    wb_table proto = {.schema = t->schema, .source_schema = t->schema};
+    wb_table *schema = wb_table_new(&proto);
+    proto = (wb_table){.schema = WB_STR("elsewhere"), .source_schema = WB_STR("elsewhere")};
+    wb_table *other = wb_table_new(&proto);
+    wb_ddl drop = {.kind = WB_DDL_DROP, .before = other}, create = {.kind = WB_DDL_CREATE, .after = schema};
+    change(f, WB_DDL, other, NULL, NULL)->ddl = &drop;
+    change(f, WB_DDL, schema, NULL, NULL)->ddl = &create;
+    deliver(f);
+    SQL(f, STATE, "t|ok\nu|ok");
+    drop.before = schema;
+    change(f, WB_DDL, schema, NULL, NULL)->ddl = &drop;
+    INSERT(f, t, "2", "new", "new");
+    deliver(f);
+    SQL(f, "select state, count(*) from _walbrook_tables group by state", "aside|1\ndropped|1\nok|1");
+    SQL(f, "select * from t", "2|new|new");
+    wb_table_unref(t);
+    wb_table_unref(u);
+    wb_table_unref(schema);
+    wb_table_unref(other);
+    fix_close(f);
+}
+
 static void test_dropped_and_made_again(void **state)
 {
     (void)state;
@@ -424,6 +456,7 @@ int main(void)
         cmocka_unit_test(test_stop),
         cmocka_unit_test(test_table_renamed),
         cmocka_unit_test(test_tables_exchanged),
+        cmocka_unit_test(test_dropped_with_its_schema),
         cmocka_unit_test(test_dropped_and_made_again),
         cmocka_unit_test(test_column_dropped_and_made_again),
         cmocka_unit_test(test_key_changes),

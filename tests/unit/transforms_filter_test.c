@@ -28,6 +28,29 @@ static void test_tables(void **state)
     assert_int_equal(kit_at(1)->ordinal, 1); /* ids stay */
 }
 
+/* A statement about a schema: kept where one of its tables could be, left alone where only some tables are looked at.
+ */
+static void test_schemas(void **state)
+{
+    WB_UNUSED(state);
+    static const struct {
+        const char *key, *pattern;
+        bool dropped;
+    } all[] = {{"tables", "shop.orders", false}, {"tables", "other.*", true}, {"tables", "!shop.*", true}};
+    const wb_table *shop = kit_table("shop", "", "");
+    wb_change *c = wb_batch_ddl(kit_batch, WB_DDL_CREATE, NULL, shop, WB_STR("create database shop"));
+    for (size_t i = 0; i < WB_COUNT(all); i++) {
+        c->targets = 1;
+        kit_run(FILTER, M(all[i].key, L(T(all[i].pattern), NULL), NULL));
+        assert_int_equal(kit_dropped(0), all[i].dropped);
+    }
+    c->targets = 1;
+    kit_run(FILTER, M("for", T("shop.orders"), "operations", L(T("insert"), NULL), NULL));
+    assert_false(kit_dropped(0));
+    kit_run(FILTER, M("operations", L(T("insert"), T("update"), NULL), NULL));
+    assert_true(kit_dropped(0));
+}
+
 static void test_operations(void **state)
 {
     WB_UNUSED(state);
@@ -222,8 +245,9 @@ static void test_mistakes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        KIT_TEST(test_tables),         KIT_TEST(test_operations), KIT_TEST(test_scope),        KIT_TEST(test_compare),
-        KIT_TEST(test_lists_and_null), KIT_TEST(test_which_row),  KIT_TEST(test_number_forms), KIT_TEST(test_mistakes),
+        KIT_TEST(test_tables),    KIT_TEST(test_schemas),      KIT_TEST(test_operations),
+        KIT_TEST(test_scope),     KIT_TEST(test_compare),      KIT_TEST(test_lists_and_null),
+        KIT_TEST(test_which_row), KIT_TEST(test_number_forms), KIT_TEST(test_mistakes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -63,6 +63,19 @@ static void test_schema_change(void **state)
     assert_ptr_equal(kit_at(1)->table, d->before);
 }
 
+/* A schema has no columns and no destination of its own. */
+static void test_schemas_stay(void **state)
+{
+    WB_UNUSED(state);
+    const wb_table *shop = kit_table("shop", "", "");
+    wb_batch_ddl(kit_batch, WB_DDL_ALTER, shop, shop, WB_STR("alter database"))->targets = 1;
+    kit_run(RENAME, M("tables", M("shop.t", T("crm.u"), NULL), NULL));
+    kit_run(ADD, M("columns", M("at", T("operation"), NULL), NULL));
+    kit_run(ROUTE, M("to", T("${schema}.${table}"), NULL));
+    assert_ptr_equal(kit_at(0)->table, shop);
+    assert_ptr_equal(kit_at(0)->ddl->after, shop);
+}
+
 static void test_route(void **state)
 {
     WB_UNUSED(state);
@@ -219,9 +232,11 @@ static void test_many_tables(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        KIT_TEST(test_rename),      KIT_TEST(test_rename_leaves_others), KIT_TEST(test_schema_change),
-        KIT_TEST(test_route),       KIT_TEST(test_drop_columns),         KIT_TEST(test_keep_columns),
-        KIT_TEST(test_add_columns), KIT_TEST(test_timestamps),           KIT_TEST(test_add_mistakes),
+        KIT_TEST(test_rename),        KIT_TEST(test_rename_leaves_others),
+        KIT_TEST(test_schema_change), KIT_TEST(test_schemas_stay),
+        KIT_TEST(test_route),         KIT_TEST(test_drop_columns),
+        KIT_TEST(test_keep_columns),  KIT_TEST(test_add_columns),
+        KIT_TEST(test_timestamps),    KIT_TEST(test_add_mistakes),
         KIT_TEST(test_many_tables),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -65,8 +65,10 @@ static bool note(my_ahead *a, const my_statement *st)
     if (st->temporary || st->kind == MY_ST_TRUNCATE) return true;
     if (st->unsure)
         fine = fine && my_notes_change(a->notes, none, none, at); /* not understood: it touches everything */
-    if (st->kind == MY_ST_DROP_SCHEMA)
-        return fine && my_notes_change(a->notes, st->ntables ? st->tables[0].schema : st->name, none, at);
+    if (st->kind >= MY_ST_CREATE_SCHEMA) {                        /* by itself a schema has no columns */
+        bool drops = st->kind == MY_ST_DROP_SCHEMA || st->replaces;
+        return fine && (!drops || !st->ntables || my_notes_change(a->notes, st->tables[0].schema, none, at));
+    }
     for (uint32_t i = 0; i < st->ntables && fine; i++) {
         const my_st_table *t = &st->tables[i];
         fine = my_notes_change(a->notes, t->schema, t->name, at);

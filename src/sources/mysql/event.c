@@ -152,6 +152,9 @@ const char *my_format_read(const uint8_t *p, size_t n, my_format *out)
 
 /* ---------------------------------------------------------------- QUERY */
 
+/* MariaDB, of a GTID and in a statement's variables. */
+enum { MULTI_ENGINE = 1, START_ALTER = 2, COMMIT_ALTER = 4, ROLLBACK_ALTER = 8, THREAD_ID = 16 };
+
 /* Codes are not self-describing: an unknown one ends the block. MySQL and MariaDB agree below 128. */
 static void read_status(wb_rd r, my_query *out)
 {
@@ -194,6 +197,10 @@ static void read_status(wb_rd r, my_query *out)
         case 19:
         case 20: wb_rd_u8(&r); break;   /* explicit defaults, required key, encryption */
         case 129: my_rd_u64(&r); break; /* MariaDB: xid */
+        case 130:                       /* MariaDB: flags of the GTID; of an ALTER's end, of which */
+            if (wb_rd_u8(&r) & (COMMIT_ALTER | ROLLBACK_ALTER)) my_rd_u64(&r);
+            break;
+        case 131: my_rd_str(&r, wb_rd_u8(&r) * 4u); break; /* MariaDB: default collations of character sets */
         default: return;
         }
     }
@@ -294,7 +301,6 @@ static bool read_tagged(wb_rd *r, my_gtid_event *out)
 static bool read_mariadb(wb_rd *r, uint32_t server_id, my_gtid_event *out)
 {
     enum { STANDALONE = 1, GROUP_COMMIT = 2, PREPARED_XA = 0x40, COMPLETED_XA = 0x80 };
-    enum { MULTI_ENGINE = 1, START_ALTER = 2, COMMIT_ALTER = 4, ROLLBACK_ALTER = 8, THREAD_ID = 16 };
     out->gtid = (my_gtid){.flavor = MY_MARIADB, .n = my_rd_u64(r), .server = server_id};
     out->gtid.domain = my_rd_u32(r);
     uint8_t flags = wb_rd_u8(r);

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "my.h"
+
 wb_code my_files_nomem(wb_error *err)
 {
     return wb_fail(err, WB_E_NOMEM, WB_NEVER, "There is no memory to decode a binlog file.");
@@ -139,46 +141,70 @@ static wb_table *bare_table(wb_str schema, wb_str name)
     char a[MY_NAME_MAX * 4], b[MY_NAME_MAX * 4]; /* a table's names end with NUL */
     (void)snprintf(a, sizeof a, "%.*s", (int)schema.len, schema.ptr ? schema.ptr : "");
     (void)snprintf(b, sizeof b, "%.*s", (int)name.len, name.ptr ? name.ptr : "");
-    const wb_table proto = {.schema = {a, strlen(a)}, .name = {b, strlen(b)}};
+    wb_str s = wb_str_of(a), n = wb_str_of(b);
+    const wb_table proto = {.schema = s, .name = n, .source_schema = s, .source_name = n};
     return wb_table_new(&proto);
 }
 
-static wb_code tell_ddl(my_files *s, const my_event *ev, wb_ddl_kind kind, wb_table *before, wb_table *after,
-                        wb_error *err)
+/* Takes the tables. */
+static wb_code tell_ddl(my_files *s, const my_event *ev, wb_ddl_kind kind, uint8_t flags, wb_table *before,
+                        wb_table *after, wb_error *err)
 {
+    if (!before && !after) return my_files_nomem(err);
     wb_change *c = wb_batch_ddl(s->batch, kind, before, after, ev->sql);
     c->ordinal = s->ordinal++;
     c->place = ev->end;
     bool names_it = (before && !before->name.len) || (after && !after->name.len); /* CREATE DATABASE needs no USE */
     if (!names_it) wb_batch_ddl_schema(s->batch, ev->schema);
+    if (flags) wb_batch_ddl_flags(s->batch, flags);
     if (before) wb_table_unref(before);
     if (after) wb_table_unref(after);
     return wb_batch_failed(s->batch) ? my_files_nomem(err) : WB_OK;
 }
 
+static wb_code tell_truncate(my_files *s, const my_event *ev, wb_str schema, wb_str name, wb_error *err)
+{
+    wb_table *t = bare_table(schema, name);
+    if (!t) return my_files_nomem(err);
+    wb_batch_table(s->batch, t);
+    wb_change *c = wb_batch_change(s->batch);
+    c->op = WB_TRUNCATE;
+    c->table = t;
+    c->ordinal = s->ordinal++;
+    c->place = ev->end;
+    wb_table_unref(t);
+    return WB_OK;
+}
+
 static wb_code tell_table(my_files *s, const my_event *ev, const my_st_table *t, wb_error *err)
 {
     my_st_kind kind = ev->statement.kind;
-    bool moves = t->to_name.len > 0;
+    bool moves = t->to_name.len > 0, create = kind == MY_ST_CREATE_TABLE, drop = kind == MY_ST_DROP_TABLE;
     if (!my_files_wanted(s, t->schema, t->name) && !(moves && my_files_wanted(s, t->to_schema, t->to_name)))
         return WB_OK;
-    wb_table *before = kind == MY_ST_CREATE_TABLE ? NULL : bare_table(t->schema, t->name);
-    wb_table *after = kind == MY_ST_DROP_TABLE ? NULL
-                      : moves                  ? bare_table(t->to_schema, t->to_name)
-                                               : bare_table(t->schema, t->name);
-    if ((!before && kind != MY_ST_CREATE_TABLE) || (!after && kind != MY_ST_DROP_TABLE)) return my_files_nomem(err);
-    if (kind == MY_ST_TRUNCATE) {
-        wb_batch_table(s->batch, after);
-        wb_change *c = wb_batch_change(s->batch);
-        c->op = WB_TRUNCATE;
-        c->table = after;
-        c->ordinal = s->ordinal++;
-        c->place = ev->end;
-        wb_table_unref(before);
-        wb_table_unref(after);
-        return WB_OK;
-    }
-    return tell_ddl(s, ev, !before ? WB_DDL_CREATE : after ? WB_DDL_ALTER : WB_DDL_DROP, before, after, err);
+    if (kind == MY_ST_TRUNCATE) return tell_truncate(s, ev, t->schema, t->name, err);
+    wb_code code = WB_OK;
+    if (create && ev->statement.replaces) /* of a table that was perhaps there */
+        code = tell_ddl(s, ev, WB_DDL_DROP, WB_DDL_PART, bare_table(t->schema, t->name), NULL, err);
+    if (code != WB_OK) return code;
+    wb_table *before = create ? NULL : bare_table(t->schema, t->name);
+    wb_table *after = drop ? NULL : moves ? bare_table(t->to_schema, t->to_name) : bare_table(t->schema, t->name);
+    return tell_ddl(s, ev, create ? WB_DDL_CREATE : drop ? WB_DDL_DROP : WB_DDL_ALTER, 0, before, after, err);
+}
+
+static wb_code tell_schema(my_files *s, const my_event *ev, wb_error *err)
+{
+    const my_statement *st = &ev->statement;
+    wb_str schema = st->ntables ? st->tables[0].schema : ev->schema, none = WB_STR("");
+    bool drop = st->kind == MY_ST_DROP_SCHEMA, create = st->kind == MY_ST_CREATE_SCHEMA;
+    if (!schema.len || my_is_system(schema) || !wb_patterns_match_schema(s->patterns, schema)) return WB_OK;
+    /* Single tables were asked for, and others go as well. */
+    uint8_t wider = (drop || st->replaces) && !my_files_wanted(s, schema, none) ? WB_DDL_WIDER : 0;
+    wb_code code = WB_OK;
+    if (create && st->replaces) code = tell_ddl(s, ev, WB_DDL_DROP, WB_DDL_PART, bare_table(schema, none), NULL, err);
+    if (code != WB_OK) return code;
+    wb_table *before = create ? NULL : bare_table(schema, none), *after = drop ? NULL : bare_table(schema, none);
+    return tell_ddl(s, ev, drop ? WB_DDL_DROP : create ? WB_DDL_CREATE : WB_DDL_ALTER, wider, before, after, err);
 }
 
 static wb_code take_ddl(my_files *s, const my_event *ev, wb_error *err)
@@ -186,16 +212,7 @@ static wb_code take_ddl(my_files *s, const my_event *ev, wb_error *err)
     const my_statement *st = &ev->statement;
     wb_code code = WB_OK;
     if (st->temporary) return WB_OK;
-    if (st->kind >= MY_ST_CREATE_SCHEMA) {
-        wb_str schema = st->name.len ? st->name : ev->schema;
-        if (!my_files_wanted(s, schema, (wb_str){"", 0})) return WB_OK; /* single tables were asked for */
-        wb_table *t = bare_table(schema, (wb_str){"", 0});
-        if (!t) return my_files_nomem(err);
-        bool drop = st->kind == MY_ST_DROP_SCHEMA, create = st->kind == MY_ST_CREATE_SCHEMA;
-        wb_table *before = create ? NULL : t, *after = drop ? NULL : t;
-        if (before && after) wb_table_ref(t);
-        return tell_ddl(s, ev, drop ? WB_DDL_DROP : create ? WB_DDL_CREATE : WB_DDL_ALTER, before, after, err);
-    }
+    if (st->kind >= MY_ST_CREATE_SCHEMA) return tell_schema(s, ev, err);
     for (uint32_t i = 0; code == WB_OK && i < st->ntables; i++) code = tell_table(s, ev, &st->tables[i], err);
     return code;
 }

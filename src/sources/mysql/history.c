@@ -213,6 +213,13 @@ my_known my_history_find(const my_history *h, wb_str schema, wb_str name, wb_pos
     return MY_NOT_KNOWN;
 }
 
+bool my_history_there(const my_history *h, wb_str schema, wb_str name, wb_pos have)
+{
+    for (const version *v = newest_of(h, schema, name); v; v = v->older)
+        if (!v->at.len || my_pos_has(have, v->at)) return v->known != MY_GONE;
+    return false;
+}
+
 bool my_history_has(const my_history *h, wb_str schema, wb_str name, wb_pos at)
 {
     for (const version *v = newest_of(h, schema, name); v; v = v->older)
@@ -237,6 +244,12 @@ void my_history_tables(const my_history *h, void (*each)(void *arg, wb_str schem
 {
     for (size_t i = 0; i < h->n; i++)
         if (!h->all[i]->newer && h->all[i]->known != MY_GONE) each(arg, h->all[i]->schema, h->all[i]->name);
+}
+
+void my_history_names(const my_history *h, void (*each)(void *arg, wb_str schema, wb_str name), void *arg)
+{
+    for (size_t i = 0; i < h->n; i++)
+        if (!h->all[i]->newer) each(arg, h->all[i]->schema, h->all[i]->name);
 }
 
 uint64_t my_history_lineage(const my_history *h)

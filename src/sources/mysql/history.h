@@ -23,6 +23,9 @@ bool my_history_knows(const my_history *h, wb_str schema, wb_str name);         
 bool my_history_met(const my_history *h, wb_pos at);                             /* any version from exactly there */
 /* Versions that `settled` has passed: their numbers, for the state; and out of memory. */
 void my_history_forget(my_history *h, wb_pos settled, void (*gone)(void *arg, uint64_t seq), void *arg);
+/* Is it there when all before `have` is done, with known columns or without? */
+bool my_history_there(const my_history *h, wb_str schema, wb_str name, wb_pos have);
+void my_history_names(const my_history *h, void (*each)(void *arg, wb_str schema, wb_str name), void *arg); /* all */
 /* Tables that are there by the last that is known of them. */
 void my_history_tables(const my_history *h, void (*each)(void *arg, wb_str schema, wb_str name), void *arg);
 uint64_t my_history_lineage(const my_history *h); /* whose log files its places are in; 0: not said */

@@ -326,99 +326,163 @@ static wb_table *bare_table(wb_str schema, wb_str name)
     return wb_table_new(&proto);
 }
 
-static wb_code tell(my_source *s, const my_event *ev, wb_ddl_kind kind, wb_table *before, wb_table *after,
-                    wb_error *err)
+typedef struct telling {
+    my_source *s;
+    const my_event *ev;
+    const places *p;
+    uint8_t flags; /* WB_DDL_* */
+} telling;
+
+/* Takes the tables. */
+static wb_code tell(const telling *t, wb_ddl_kind kind, wb_table *before, wb_table *after, wb_error *err)
 {
-    wb_change *c = before || after ? wb_batch_ddl(s->batch, kind, before, after, ev->sql) : NULL;
+    my_source *s = t->s;
+    wb_change *c = before || after ? wb_batch_ddl(s->batch, kind, before, after, t->ev->sql) : NULL;
     if (c) {
         c->ordinal = my_decoder_ordinal(s->decoder);
         s->txn.rows++;
-        c->place = ev->end;
+        c->place = t->ev->end;
+        if (t->flags) wb_batch_ddl_flags(s->batch, t->flags);
     }
-    wb_code code = (before || after) && (!c || wb_batch_failed(s->batch)) ? my_nomem(err) : WB_OK;
+    wb_code code = !c || wb_batch_failed(s->batch) ? my_nomem(err) : WB_OK;
     if (before) wb_table_unref(before);
     if (after) wb_table_unref(after);
     return code;
 }
 
-static wb_code tell_table(my_source *s, const my_event *ev, const places *p, const my_st_table *t, wb_error *err)
+static wb_table *table_or_bare(const telling *t, wb_str schema, wb_str name, bool before)
 {
-    my_st_kind kind = ev->statement.kind;
+    wb_table *found = table_at(t->s, t->p, schema, name, before);
+    return found ? found : bare_table(schema, name);
+}
+
+static wb_code tell_truncate(const telling *t, wb_str schema, wb_str name, wb_error *err)
+{
+    my_source *s = t->s;
+    wb_table *table = table_or_bare(t, schema, name, true);
+    if (!table) return my_nomem(err);
+    wb_batch_table(s->batch, table);
+    wb_change *c = wb_batch_change(s->batch);
+    c->op = WB_TRUNCATE;
+    c->table = table;
+    c->ordinal = my_decoder_ordinal(s->decoder);
+    s->txn.rows++;
+    c->place = t->ev->end;
+    wb_table_unref(table);
+    return WB_OK;
+}
+
+static wb_code tell_drop(const telling *t, wb_str schema, wb_str name, wb_error *err)
+{
+    return tell(t, WB_DDL_DROP, table_or_bare(t, schema, name, true), NULL, err);
+}
+
+static wb_code tell_table(const telling *told, const my_st_table *t, wb_error *err)
+{
+    my_source *s = told->s;
+    const my_statement *st = &told->ev->statement;
     wb_str schema = t->schema, name = t->name, to_schema = t->to_name.len ? t->to_schema : schema,
            to_name = t->to_name.len ? t->to_name : name;
     bool from = my_track_wanted(s, schema, name), to = my_track_wanted(s, to_schema, to_name);
     if (!from && !to) return WB_OK;
-    wb_table *before = from ? table_at(s, p, schema, name, true) : NULL;
-    wb_table *after = to && kind != MY_ST_DROP_TABLE ? table_at(s, p, to_schema, to_name, false) : NULL;
-    if (kind == MY_ST_TRUNCATE) {
-        wb_table *t2 = before ? before : bare_table(schema, name);
-        if (after) wb_table_unref(after);
-        if (!t2) return my_nomem(err);
-        wb_batch_table(s->batch, t2);
-        wb_change *c = wb_batch_change(s->batch);
-        c->op = WB_TRUNCATE;
-        c->table = t2;
-        c->ordinal = my_decoder_ordinal(s->decoder);
-        s->txn.rows++;
-        c->place = ev->end;
-        wb_table_unref(t2);
-        return WB_OK;
+    if (st->kind == MY_ST_TRUNCATE) return tell_truncate(told, schema, name, err);
+    if (st->kind == MY_ST_DROP_TABLE || !to) return tell_drop(told, schema, name, err); /* or renamed away */
+    if (from && st->replaces && my_history_there(s->history, schema, name, pos_of(&told->p->have))) {
+        telling part = *told; /* another table from here on */
+        part.flags = WB_DDL_PART;
+        wb_code code = tell_drop(&part, schema, name, err);
+        if (code != WB_OK) return code;
     }
-    if (kind == MY_ST_DROP_TABLE)
-        return tell(s, ev, WB_DDL_DROP, before ? before : bare_table(schema, name), NULL, err);
-    if (!to) return tell(s, ev, WB_DDL_DROP, before ? before : bare_table(schema, name), after, err); /* renamed away */
-    if (!after) after = bare_table(to_schema, to_name);
+    wb_table *before = from && !st->replaces ? table_at(s, told->p, schema, name, true) : NULL;
     if (!before && from && t->to_name.len) before = bare_table(schema, name); /* a name on the way of a swap */
-    return tell(s, ev, kind == MY_ST_CREATE_TABLE || !from ? WB_DDL_CREATE : WB_DDL_ALTER, before, after, err);
+    return tell(told, st->kind == MY_ST_CREATE_TABLE || !from ? WB_DDL_CREATE : WB_DDL_ALTER, before,
+                table_or_bare(told, to_schema, to_name, false), err);
 }
 
-typedef struct dropping {
-    my_source *s;
-    const my_event *ev;
-    places *p;
-    wb_str schema;
+/* ---------------------------------------------------------------- several tables at once */
+
+typedef struct known_list {
+    wb_str schema; /* of this one only; empty: all */
     wb_arena arena;
     my_st_table *list;
     size_t n, cap;
-} dropping;
+} known_list;
 
 static void collect(void *arg, wb_str schema, wb_str name)
 {
-    dropping *d = arg;
-    if (!wb_str_eq(schema, d->schema) && d->schema.len) return;
-    if (d->n == d->cap) {
-        size_t cap = d->cap ? d->cap * 2 : 32;
-        my_st_table *bigger = realloc(d->list, cap * sizeof *bigger);
+    known_list *k = arg;
+    if (!wb_str_eq(schema, k->schema) && k->schema.len) return;
+    if (k->n == k->cap) {
+        size_t cap = k->cap ? k->cap * 2 : 32;
+        my_st_table *bigger = realloc(k->list, cap * sizeof *bigger);
         if (!bigger) {
-            d->arena.failed = true;
+            k->arena.failed = true;
             return;
         }
-        d->list = bigger;
-        d->cap = cap;
+        k->list = bigger;
+        k->cap = cap;
     }
-    d->list[d->n++] = (my_st_table){.schema = {wb_arena_strndup(&d->arena, schema.ptr, schema.len), schema.len},
-                                    .name = {wb_arena_strndup(&d->arena, name.ptr, name.len), name.len}};
+    k->list[k->n++] = (my_st_table){.schema = {wb_arena_strndup(&k->arena, schema.ptr, schema.len), schema.len},
+                                    .name = {wb_arena_strndup(&k->arena, name.ptr, name.len), name.len}};
 }
 
-/* Every table that we know in the schema (schema empty: everywhere). */
-static wb_code each_known(dropping *d,
-                          wb_code (*fn)(my_source *s, places *p, wb_str schema, wb_str name, wb_error *err), bool drop,
-                          wb_error *err)
+static void free_list(known_list *k)
 {
-    wb_arena_init(&d->arena, 4096, 0);
-    my_history_tables(d->s->history, collect, d);
-    wb_code code = d->arena.failed ? my_nomem(err) : WB_OK;
-    for (size_t i = 0; i < d->n && code == WB_OK; i++) {
-        wb_table *before = drop ? table_at(d->s, d->p, d->list[i].schema, d->list[i].name, true) : NULL;
-        code = fn(d->s, d->p, d->list[i].schema, d->list[i].name, err);
-        if (before && code == WB_OK)
-            code = tell(d->s, d->ev, WB_DDL_DROP, before, NULL, err);
-        else if (before)
-            wb_table_unref(before);
-    }
-    wb_arena_fini(&d->arena);
-    free(d->list);
+    wb_arena_fini(&k->arena);
+    free(k->list);
+}
+
+/* A statement that may have changed any table. */
+static wb_code all_changed(my_source *s, places *p, wb_error *err)
+{
+    known_list k = {.n = 0};
+    wb_arena_init(&k.arena, 4096, 0);
+    my_history_tables(s->history, collect, &k);
+    wb_code code = k.arena.failed ? my_nomem(err) : WB_OK;
+    for (size_t i = 0; i < k.n && code == WB_OK; i++) code = changed(s, p, k.list[i].schema, k.list[i].name, err);
+    free_list(&k);
     return code;
+}
+
+/* The tables that the schema has here in the log, whatever became of them later: after a crash they are told of again.
+ */
+static wb_code drop_tables(const telling *t, places *p, wb_str schema, wb_error *err)
+{
+    my_source *s = t->s;
+    known_list k = {.schema = schema};
+    telling part = *t;
+    part.flags = WB_DDL_PART;
+    wb_arena_init(&k.arena, 4096, 0);
+    if (schema.len) my_history_names(s->history, collect, &k);
+    wb_code code = k.arena.failed ? my_nomem(err) : WB_OK;
+    for (size_t i = 0; i < k.n && code == WB_OK; i++) {
+        wb_str name = k.list[i].name;
+        if (!my_history_there(s->history, schema, name, pos_of(&p->have)) || !my_track_wanted(s, schema, name))
+            continue;
+        code = tell_drop(&part, schema, name, err);
+        if (code == WB_OK) code = gone(s, p, schema, name, err);
+    }
+    free_list(&k);
+    return code;
+}
+
+/* CREATE, ALTER or DROP DATABASE: the tables that go with it, then the schema, as a table without a name. */
+static wb_code follow_schema(telling *t, places *p, wb_error *err)
+{
+    const my_statement *st = &t->ev->statement;
+    wb_str schema = st->ntables ? st->tables[0].schema : WB_STR(""), none = WB_STR("");
+    bool drop = st->kind == MY_ST_DROP_SCHEMA, create = st->kind == MY_ST_CREATE_SCHEMA;
+    wb_code code = drop || st->replaces ? drop_tables(t, p, schema, err) : WB_OK;
+    if (code != WB_OK || !schema.len || my_is_system(schema) || !wb_patterns_match_schema(t->s->patterns, schema))
+        return code;
+    if (create && st->replaces) {
+        t->flags = WB_DDL_PART;
+        code = tell(t, WB_DDL_DROP, bare_table(schema, none), NULL, err);
+        t->flags = 0;
+    }
+    if (code != WB_OK) return code;
+    wb_table *before = create ? NULL : bare_table(schema, none), *after = drop ? NULL : bare_table(schema, none);
+    return tell(t, drop ? WB_DDL_DROP : create ? WB_DDL_CREATE : WB_DDL_ALTER, before, after, err);
 }
 
 static wb_code follow(my_source *s, const my_event *ev, places *p, const my_st_table *t, wb_error *err)
@@ -443,17 +507,14 @@ wb_code my_track_ddl(my_source *s, const my_event *ev, wb_error *err)
     wb_code code = take_places(s, &p) && take_after(s, &p) ? WB_OK : my_nomem(err);
     p.replay = code == WB_OK && my_history_met(s->history, pos_of(&p.at));
     p.adds = code == WB_OK && !p.replay && only_adds(ev);
-    dropping d = {.s = s, .ev = ev, .p = &p};
+    telling t = {.s = s, .ev = ev, .p = &p};
+    bool schema = st->kind >= MY_ST_CREATE_SCHEMA;
     if (code == WB_OK) code = my_snap_ddl(s, st, err);
-    if (code == WB_OK && st->kind == MY_ST_DROP_SCHEMA) {
-        d.schema = st->ntables ? st->tables[0].schema : st->name;
-        code = each_known(&d, gone, true, err);
-    } else if (code == WB_OK && st->unsure) {
-        code = each_known(&d, changed, false, err);
-    }
-    for (uint32_t i = 0; i < st->ntables && code == WB_OK && st->kind < MY_ST_CREATE_SCHEMA; i++) {
+    if (code == WB_OK && st->unsure && st->kind != MY_ST_DROP_SCHEMA) code = all_changed(s, &p, err);
+    if (code == WB_OK && schema) code = follow_schema(&t, &p, err);
+    for (uint32_t i = 0; i < st->ntables && code == WB_OK && !schema; i++) {
         code = follow(s, ev, &p, &st->tables[i], err);
-        if (code == WB_OK) code = tell_table(s, ev, &p, &st->tables[i], err);
+        if (code == WB_OK) code = tell_table(&t, &st->tables[i], err);
     }
     free_places(&p);
     return code;

@@ -195,12 +195,26 @@ static void read_create_index(reader *r, const char *verb)
     if (!read_table(r)) give_up(r);
 }
 
+/* ALTER DATABASE CHARACTER SET …: no name, but what is altered of the default one. The log's default schema of such a
+ * statement is the schema that it is about, so that a schema with one of these names is found either way. */
+static bool is_schema_option(const reader *r)
+{
+    static const char *const words[] = {"default",    "character", "charset", "collate",
+                                        "encryption", "read",      "comment", "upgrade"};
+    for (size_t i = 0; i < WB_COUNT(words); i++)
+        if (IS(words[i])) return true;
+    return false;
+}
+
 static void read_schema(reader *r, my_st_kind kind, const char *verb)
 {
     take_if_exists(r);
     become(r, kind, verb);
+    wb_str name = r->schema;
+    if ((kind != MY_ST_ALTER_SCHEMA || !is_schema_option(r)) && !read_part(r, &name)) name = r->schema;
     my_st_table *t = add_table(r);
-    if (!read_part(r, &t->schema)) t->schema = r->schema; /* ALTER DATABASE CHARACTER SET …: the default one */
+    t->schema = name;
+    t->name = t->to_schema = t->to_name = WB_STR("");
 }
 
 /* Words that may stand between CREATE, ALTER or DROP and what it is about. */
@@ -213,17 +227,20 @@ static void take_fillers(reader *r)
 
 static void read_create(reader *r)
 {
+    bool replaces = IS("or"); /* OR REPLACE */
     take_fillers(r);
     r->out->temporary = TAKE("temporary");
     if (TAKE("table")) {
         take_if_exists(r);
         become(r, MY_ST_CREATE_TABLE, "CREATE TABLE");
+        r->out->replaces = replaces;
         if (!read_table(r)) give_up(r);
         read_create_rest(r);
     } else if (TAKE("index")) {
         read_create_index(r, "CREATE INDEX");
     } else if (TAKE("database") || TAKE("schema")) {
         read_schema(r, MY_ST_CREATE_SCHEMA, "CREATE DATABASE");
+        r->out->replaces = replaces;
     } else {
         become(r, MY_ST_OTHER, "CREATE");
     }

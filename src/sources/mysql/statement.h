@@ -40,6 +40,7 @@ typedef struct my_statement {
     my_st_kind kind;
     bool temporary;  /* CREATE, ALTER, DROP of a TEMPORARY table: touches nobody                               */
     bool select;     /* CREATE TABLE … SELECT                                                                  */
+    bool replaces;   /* CREATE OR REPLACE of a table or a schema: what had the name is dropped first             */
     bool loses_rows; /* ALTER TABLE … DROP, TRUNCATE or EXCHANGE PARTITION: rows go without a trace in the log      */
     bool unsure;     /* there may be more tables than are listed, or another kind: treat all as touched        */
     uint32_t ntables;

@@ -166,6 +166,7 @@ wb_code rq_message_put(rq_target *f, const wb_txn *txn, const wb_change *c, cons
     if (!out)
         return wb_fail(err, WB_E_NOMEM, WB_RECONNECT, "There is no memory to hold a message of %zu bytes.", d.bytes);
     out->place = place;
+    out->optional = c && c->table && !c->table->name.len;
     fill(f, &d, memory, out);
     return WB_OK;
 }

@@ -131,15 +131,16 @@ static void put(const wb_template *t, const wb_words *w, bool aside, wb_out *o)
         wb_template_put(t, w, o);
 }
 
-/* What a message has for a routing key when nobody says: the format's topic, the route, schema.table. */
+/* What a message has for a routing key when nobody says: the format's topic, the route, schema.table; of a whole schema
+ * its name. */
 static void put_usual_key(const wb_words *w, wb_out *o)
 {
     wb_str topic = w->of[WB_WORD_TOPIC];
     if (!topic.len) topic = w->of[WB_WORD_ROUTE];
     wb_out_str(o, topic);
-    if (topic.len || !w->of[WB_WORD_TABLE].len) return;
+    if (topic.len) return;
     wb_out_str(o, w->of[WB_WORD_SCHEMA]);
-    if (w->of[WB_WORD_SCHEMA].len) wb_out_byte(o, '.');
+    if (w->of[WB_WORD_SCHEMA].len && w->of[WB_WORD_TABLE].len) wb_out_byte(o, '.');
     wb_out_str(o, w->of[WB_WORD_TABLE]);
 }
 
@@ -224,11 +225,19 @@ wb_code rq_place_of(rq_places *p, const wb_txn *txn, const wb_change *c, const w
                     wb_error *err)
 {
     char lower[16];
+    char schemas[SHORT + 8];
     wb_words w;
     w.of[WB_WORD_NAME] = wb_str_of(p->pipeline);
     w.of[WB_WORD_TOPIC] = m->topic;
     wb_words_fill(&w, txn, c, lower);
-    return find(p, &w, m->aside, out, err);
+    /* CREATE DATABASE: an exchange gets the schema's name, a queue that would be named after a table is as kafka's
+     * topic */
+    bool schema = c && c->table && !c->table->name.len && !p->exchange;
+    if (schema && !m->topic.len) {
+        snprintf(schemas, sizeof schemas, "%.*s.schema", SHORT, p->pipeline);
+        w.of[WB_WORD_TOPIC] = wb_str_of(schemas);
+    }
+    return find(p, &w, m->aside || schema, out, err);
 }
 
 wb_code rq_place_fixed(rq_places *p, rq_place **out, wb_error *err)

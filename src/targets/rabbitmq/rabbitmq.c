@@ -246,8 +246,8 @@ static wb_code publish(rq_target *f, rq_message *m, wb_error *err)
 {
     wb_code code = m->place->ready ? WB_OK : rq_place_declare(&f->setup.places, &f->conn, m->place, err);
     if (code != WB_OK) return code;
-    int status = amqp_basic_publish(f->conn.amqp, RQ_PUBLISH, rq_bytes(m->place->exchange), rq_bytes(m->place->key), 1,
-                                    0, &m->properties, m->body);
+    int status = amqp_basic_publish(f->conn.amqp, RQ_PUBLISH, rq_bytes(m->place->exchange), rq_bytes(m->place->key),
+                                    !m->optional, 0, &m->properties, m->body);
     if (status != AMQP_STATUS_OK) return lost(f, status, err);
     rq_window_sent(&f->window);
     f->unread += m->bytes + 64;

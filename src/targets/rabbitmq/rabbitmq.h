@@ -139,6 +139,7 @@ typedef struct rq_message {
     size_t bytes;
     uint8_t state;
     bool returned; /* and not yet confirmed: there was no queue for it */
+    bool optional; /* about a whole schema: nobody need have bound a queue for it */
 } rq_message;
 
 typedef struct rq_ticket {

@@ -270,8 +270,8 @@ wb_code sq_mirror_apply(sq_target *s, const wb_change *c, wb_error *err)
     wb_code code;
     if (c->op == WB_MESSAGE) return WB_OK;
     if (WB_UNLIKELY(c->op == WB_DDL)) {
-        if (!c->table->name.len) return WB_OK; /* a schema is nothing here */
         if (c->ddl && c->ddl->kind == WB_DDL_DROP) return sq_follow_drop(s, c->table, err);
+        if (!c->table->name.len) return WB_OK; /* a schema is nothing here */
         code = c->ddl && c->ddl->before ? sq_follow_rename(s, c->ddl->before, c->table, err) : WB_OK;
         if (code || !c->table->ncols) return code; /* no columns: gone again, the source knows the name only */
         p = s->last;

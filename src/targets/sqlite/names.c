@@ -166,12 +166,38 @@ done:
     return code;
 }
 
+/* Most tables of a schema that is dropped were told of one by one; who reads log files knows no others. */
+static wb_code follow_schema_drop(sq_target *s, wb_str schema, wb_error *err)
+{
+    sqlite3_stmt *st;
+    wb_code code = sq_prepare(s,
+                              "UPDATE _walbrook_tables SET state = 'dropped' WHERE id = (SELECT min(id) FROM"
+                              " _walbrook_tables WHERE pipeline = ?1 AND schema_name = ?2 AND source_id = 0 AND state"
+                              " NOT IN ('aside', 'dropped')) RETURNING id",
+                              &st, err);
+    if (code) return code;
+    sqlite3_bind_text(st, 1, wb_host_pipeline(s->host), -1, SQLITE_STATIC);
+    sqlite3_bind_text(st, 2, schema.ptr, (int)schema.len, SQLITE_STATIC);
+    for (int rc = SQLITE_ROW; !code && rc == SQLITE_ROW;) {
+        rc = sqlite3_step(st);
+        int64_t id = rc == SQLITE_ROW ? sqlite3_column_int64(st, 0) : 0;
+        if (rc == SQLITE_ROW)
+            code = sq_plans_forget(s, id, err);
+        else if (rc != SQLITE_DONE)
+            code = sq_fail(s, rc, err, "writing _walbrook_tables");
+        sqlite3_reset(st);
+    }
+    sqlite3_finalize(st);
+    return code;
+}
+
 /* The rows stay, as those of a dropped column do. A table that comes later under that name is another one. */
 wb_code sq_follow_drop(sq_target *s, const wb_table *t, wb_error *err)
 {
     wb_arena a;
     sq_known k = {0};
-    if (t->id || !t->name.len) return WB_OK; /* a table with a number is told from another by it */
+    if (t->id) return WB_OK; /* a table with a number is told from another by it */
+    if (!t->name.len) return follow_schema_drop(s, t->schema, err);
     wb_arena_init(&a, 4096, 0);
     wb_code code = sq_known_load(s, &a, 0, sq_source_schema(t), sq_source_name(t), &k, err);
     if (!code && k.table_id) {
