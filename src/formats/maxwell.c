@@ -345,5 +345,6 @@ const wb_format wb_format_maxwell = {
     .about = about,
     .view = view,
     .messages = messages,
+    .writes = mx_writes,
     .close = close_it,
 };

@@ -24,6 +24,7 @@ typedef struct maxwell {
 
 /* v NULL: null. */
 wb_code mx_put_value(const maxwell *m, const wb_column *col, const wb_value *v, wb_out *o, wb_error *err) WB_MUST;
+const char *mx_writes(const wb_column *c);
 /* The same value, as far as can be told from how they travel; b not sent: the same. */
 bool mx_same(const wb_value *a, const wb_value *b);
 void mx_put_position(const maxwell *m, const wb_txn *txn, uint64_t place, wb_out *o);

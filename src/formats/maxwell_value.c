@@ -82,6 +82,18 @@ static void put_set(wb_str s, wb_out *o)
     wb_out_byte(o, ']');
 }
 
+/* `explain types`. */
+const char *mx_writes(const wb_column *c)
+{
+    switch (c->kind) {
+    case WB_DECIMAL: return "number, all digits: 12.50; NaN as a string";
+    case WB_TEXT: return is_set(c) ? "array of strings" : wb_json_writes(c);
+    case WB_TIMESTAMP: return "string: \"2024-02-29 10:00:00.5\"";
+    case WB_TIMESTAMPTZ: return "string, in UTC: \"2024-02-29 10:00:00.5\"";
+    default: return wb_json_writes(c);
+    }
+}
+
 wb_code mx_put_value(const maxwell *m, const wb_column *col, const wb_value *v, wb_out *o, wb_error *err)
 {
     static const wb_json_options plain;

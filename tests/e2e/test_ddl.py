@@ -23,6 +23,7 @@ def names(table):
 def test_every_change_of_a_table_is_told_before_its_first_row(wb, db):
     db.sql("create table t (id int primary key, a text, b int)")
     wb.write([wb.file_target(), wb.file_target(name="rows", path="rows.jsonl", format="row", operations=["ddl"]),
+              wb.file_target(name="maxwell", path="maxwell.jsonl", format="maxwell", format_options={"output_ddl": True}, operations=["ddl"]),
               wb.file_target(name="quiet", path="quiet.jsonl", operations=["insert", "update"]), wb.sqlite_target()])
     wb.until_now()
     steps = [("alter table t add column c numeric(5,2) default 1.5", "id"), ("alter table t rename column a to label", "id"),
@@ -49,6 +50,9 @@ def test_every_change_of_a_table_is_told_before_its_first_row(wb, db):
     rows = [json.loads(line) for line in (wb.dir / "rows.jsonl").read_text().splitlines()]
     assert [r["_alter"] for r in rows] == ["public.t"] * 4 + ["public.renamed"] * 2
     assert [names(r["_schema"]["after"]) for r in rows] == [names(a) for a in after]
+    told = [json.loads(line) for line in (wb.dir / "maxwell.jsonl").read_text().splitlines()]
+    assert [m["type"] for m in told] == ["table-alter"] * len(steps)
+    assert [(names(m["old"]), names(m["def"])) for m in told] == [(names(b), names(a)) for b, a in zip(before, after)]
     assert [r["event_type"] for r in records(wb.dir / "quiet.jsonl")] == ["INSERT"] * len(steps)
 
 

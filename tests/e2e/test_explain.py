@@ -52,20 +52,25 @@ def test_explain_for_machines(wb, db, orders):
         "x": ("xid8", "uint", "number", "INTEGER; from 2^63 on TEXT") if unsigned(db) == "xid8" else ("oid", "uint", "number", "INTEGER"),
     }, "generated columns do not travel and are not listed"
     assert columns["id"]["key"] and columns["id"]["not_null"] and not columns["day"]["key"] and not columns["day"]["not_null"]
-    assert {"record", "row", "pretty", "sqlite"} <= set(columns["id"]["writes"])
+    assert set(columns["id"]["writes"]) == {"record", "row", "pretty", "debezium", "cloudevents", "maxwell", "sqlite"}
+    assert columns["at"]["writes"]["debezium"] == "io.debezium.time.ZonedTimestamp"
+    maxwell = {n: columns[n]["writes"]["maxwell"] for n in ("total", "at", "m")}
+    assert maxwell == {"total": "number, all digits: 12.50; NaN as a string", "at": 'string, in UTC: "2024-02-29 10:00:00.5"', "m": "string"}
 
 
 def test_explain_says_what_is_written(wb, db, orders):
     """Its words against a real run: the class of every JSON value and of every value in SQLite."""
     db.sql("""insert into orders values (1, 1, 2, now(), now(), 1.5, '\\x00', true, '[1]', 'a', '{a}', '::1', '[1,2)', 1, '1')""")
-    wb.write([wb.file_target(), wb.sqlite_target()], source={"tables": ["public.orders"]}).until_now()
+    wb.write([wb.file_target(), wb.file_target(name="maxwell", path="maxwell.jsonl", format="maxwell"), wb.sqlite_target()],
+             source={"tables": ["public.orders"]}).until_now()
     row = json.loads(wb.out.read_text())["record"]
+    (maxwell,) = (m["data"] for m in map(json.loads, (wb.dir / "maxwell.jsonl").read_text().splitlines()) if m["type"] == "bootstrap-insert")
     held = dict(zip([r[1] for r in sqlite(wb.mirror).execute("pragma table_info(orders)")],
                     sqlite(wb.mirror).execute("select " + ", ".join(f'typeof("{c}")' for c in row) + " from orders").fetchone()))
     classes = {"number": (int, float), "string": (str,), "true": (bool,), "the": (list, dict)}
     for c in objects(wb, db, "--tables", "public.orders"):
-        said, value = c["writes"]["record"], row[c["column"]]
-        assert type(value) in classes[said.split()[0].strip(",:")], (c, value)
+        for said, value in ((c["writes"]["record"], row[c["column"]]), (c["writes"]["maxwell"], maxwell[c["column"]])):
+            assert type(value) in classes[said.split()[0].strip(",:")], (c, value)
         assert held[c["column"]].upper() == c["writes"]["sqlite"].split(";")[0].split(",")[0], (c, held)
     assert set(row) == {c["column"] for c in objects(wb, db, "--tables", "public.orders")}
 

@@ -269,14 +269,17 @@ def test_d15_names_with_many_bytes_and_quotes(wb, db):
 def test_d29_slot_creation_behind_an_open_transaction(wb, db):
     """It waits, says for whom, and leaves no half-made slot when it is told to stop."""
     db.sql("create table t (id int primary key)")
+    db.transaction("insert into t values (2)", f"prepare transaction '{db.name} forgotten'")
     with db.connect() as c:
         c.autocommit = False
         c.execute("insert into t values (1)")
         pid = c.info.backend_pid
         wb.write([wb.file_target()]).start()
         wait_until(lambda: f"process {pid} of " in wb.last_log(), 30, "a word about what it waits for", alive=wb)
+        wait_until(lambda: f"prepared transaction {db.name} forgotten of " in wb.last_log(), 10, "the prepared one, too", alive=wb)
         wb.term(code=(0, 3))
         c.rollback()
+    db.sql(f"rollback prepared '{db.name} forgotten'")
     wait_until(lambda: not db.slot_active(), 10, "nobody at the slot")
     wb.until_now()
     assert len(db.slots()) == 1

@@ -104,6 +104,37 @@ def test_d15_names_of_any_characters(wb, db):
 
 
 @both
+def test_odd_names_on_the_command_line(wb, db):
+    """As the log writes them, and in quotes, as `tables` has them."""
+    db.sql('create schema "s.x"; create table "s.x"."a.b\n""c" (id int primary key); insert into "s.x"."a.b\n""c" values (1)')
+    wb.write([wb.file_target()], source={"tables": ["public.*", '"s.x".*']}).until_now()
+    for n, name in enumerate(('s.x.a.b\n"c', '"s.x"."a.b\n""c"')):
+        wb.command("resync", wb.file, name, code=0)
+        wb.until_now()
+        assert [r["event_type"] for r in records(wb.out)] == ["READ"] + ["TRUNCATE", "READ"] * (n + 1)
+    for name in ('"s.x"."a.b"', "s.x.a", '"', ".", "s.x.a.b\n\"cc", ""):
+        assert "has no table" in wb.command("resync", wb.file, name, code=2).stderr, name
+
+
+@both
+def test_inheritance_and_tables_without_columns(wb, db):
+    """A parent's rows are not its children's, in the copy as in the stream; a row of nothing is a row; what is no table is no table."""
+    db.sql("create table par (id int primary key, v text); create table chi (more int, primary key (id)) inherits (par)")
+    db.sql("insert into par values (1, 'p'); insert into chi values (2, 'c', 3)")
+    db.sql("create table zero (); insert into zero default values; create unlogged table unlogged (id int primary key); insert into unlogged values (1)")
+    db.sql("create view looks as select 1; create materialized view frozen as select 1 as x")
+    wb.write([wb.file_target(), wb.sqlite_target(tables=["public.*", "!public.zero"])]).start().streaming()
+    db.sql("insert into zero default values; update par set v = 'z'; insert into chi values (4, 'd', 5); delete from only par")
+    wait_until(lambda: len(records(wb.out)) == 8, 20, "all records", alive=wb)
+    wait_until(lambda: sqlite(wb.mirror).execute("select * from chi order by 1").fetchall() == [(2, "z", 3), (4, "d", 5)], 20, "the mirror", alive=wb)
+    wb.term()
+    seen = sorted((r["table_name"], r["event_type"], len(r["record"])) for r in records(wb.out))
+    assert seen == [("chi", "INSERT", 3), ("chi", "READ", 3), ("chi", "UPDATE", 3), ("par", "DELETE", 1), ("par", "READ", 2), ("par", "UPDATE", 2),
+                    ("zero", "INSERT", 0), ("zero", "READ", 0)]
+    assert sqlite(wb.mirror).execute("select * from par").fetchall() == []
+
+
+@both
 def test_names_that_differ_in_case_alone(wb, db):
     db.sql('create table t (id int primary key, "a" int, "A" int, "ID" text); insert into t values (1, 2, 3, \'x\')')
     db.sql('create table "Bc" (id int primary key); create table "bc" (id int primary key, v int); insert into "bc" values (1, 2)')

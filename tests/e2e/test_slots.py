@@ -290,10 +290,10 @@ def test_d1_only_what_is_durable_is_confirmed(make_wb, wb, db):  # proves G-01
         wb.write([wb.sqlite_target(), {"type": "file", "path": "pipe"}], source={"snapshot": "never", "status_interval": "100ms"}).start().streaming()
         before = db.one("select pg_current_wal_lsn()")
         db.sql("insert into t select g, repeat('x', 100) from generate_series(10, 5000) g")
+        end = db.one("select pg_current_wal_lsn()")
         wait_until(lambda: lsn(db.one("select sent_lsn from pg_stat_replication r join pg_replication_slots s on s.active_pid = r.pid "
                                       "where s.database = current_database() order by 1 desc limit 1")) > lsn(before) + 400_000, 20, "the rows to be sent", alive=wb)
         time.sleep(1.5)
-        end = db.one("select pg_current_wal_lsn()")
         assert lsn(db.confirmed()) < lsn(end), "the server was told that the pipe has what it has not"
     finally:
         wb.kill9()

@@ -13,7 +13,7 @@ static const char tables_sql[] =
     " AND x.indimmediate) END,"
     " has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE'),"
     " pg_has_role(c.relowner, 'USAGE'), CASE WHEN c.relispartition THEN c.relfilenode ELSE 0 END, c.xmin,"
-    " (SELECT txid_snapshot_xmin(txid_current_snapshot()))"
+    " (SELECT txid_snapshot_xmin(txid_current_snapshot())), row_security_active(c.oid)"
     " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
     " WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND c.oid >= 16384"
     " AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') ORDER BY c.oid";
@@ -28,7 +28,8 @@ static void read_row(const PGresult *res, int row, wb_arena *a, pg_table *t)
                     .rows = pg_number(PQgetvalue(res, row, 5)),
                     .parent = (uint32_t)pg_number(PQgetvalue(res, row, 6)),
                     .key_usable = PQgetvalue(res, row, 7)[0] == 't',
-                    .can_select = PQgetvalue(res, row, 8)[0] == 't',
+                    .hidden = PQgetvalue(res, row, 13)[0] == 't',
+                    .can_select = PQgetvalue(res, row, 8)[0] == 't' && PQgetvalue(res, row, 13)[0] == 'f',
                     .owned = PQgetvalue(res, row, 9)[0] == 't',
                     .file = (uint32_t)pg_number(PQgetvalue(res, row, 10)),
                     .writer = (uint32_t)pg_number(PQgetvalue(res, row, 11))};

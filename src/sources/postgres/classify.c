@@ -15,7 +15,7 @@ static const pg_class classes[] = {
     {"25006", WB_E_SERVER, WB_NEVER, "This server only reads: it is a standby. Use the primary's address."},
     {"3D000", WB_E_CONFIG, WB_NEVER, "Check the database's name in the url."},
     {"40", WB_E_SERVER, WB_RETRY, NULL},
-    {"42501", WB_E_AUTH, WB_NEVER, "`walbrook check` prints the GRANT that mends it."},
+    {"42501", WB_E_AUTH, WB_NEVER, "`walbrook check` prints what mends it."},
     {"42", WB_E_SERVER, WB_NEVER, NULL},
     {"53400", WB_E_SERVER, WB_NEVER,
      "Raise max_replication_slots (and max_wal_senders) and restart the server, or drop a slot that nobody uses."},

@@ -15,7 +15,7 @@ enum { TICK_MS = 100, CONNECT_SECONDS = 10, MAX_KEYWORDS = 80 };
 
 static const char pinned[] = "-c DateStyle=ISO -c IntervalStyle=postgres -c TimeZone=UTC -c extra_float_digits=3 "
                              "-c bytea_output=hex -c lc_monetary=C -c search_path=pg_catalog -c statement_timeout=0 "
-                             "-c lock_timeout=0 -c idle_in_transaction_session_timeout=0";
+                             "-c lock_timeout=0 -c idle_in_transaction_session_timeout=0 -c row_security=off";
 
 wb_code pg_nomem(wb_error *err) { return wb_fail(err, WB_E_NOMEM, WB_RETRY, "There is no memory left."); }
 

@@ -346,8 +346,8 @@ static const char *why_not(const pg_source *s, const pg_table *root)
                "resync` does it.";
     if (!root->wanted) return "`tables` does not name the table that is published, so it is not copied again.";
     if (!root->can_select)
-        return "The user may not read the table, so it is not copied again; `walbrook check` prints the GRANT, and "
-               "then `walbrook resync` copies it.";
+        return "The user may not read the table, so it is not copied again; `walbrook check` prints what mends it, "
+               "and then `walbrook resync` copies it.";
     return NULL;
 }
 

@@ -100,21 +100,22 @@ wb_code pg_names_make(const pg_source *s, wb_host *h, pg_names *out, wb_error *e
 /* ---------------------------------------------------------------- catalog.c: which tables there are */
 
 typedef struct pg_table {
-    uint32_t oid, parent; /* parent: of a partition; else 0                  */
-    wb_str schema, name;  /* NUL-terminated                                  */
-    char kind, identity;  /* r p; d n f i                                    */
-    bool key_usable;      /* the identity of the table itself                */
-    bool usable;          /* updates and deletes can be published            */
-    bool wanted;          /* by the patterns, partitions of wanted ones not  */
-    bool published;       /* publication.c                                   */
-    bool whole;           /* not by the second publication only              */
-    bool updates;         /* they are published                              */
-    bool can_select, owned;
-    int64_t rows;        /* estimate; -1 unknown                            */
-    uint32_t file;       /* of a partition: relfilenode                     */
-    uint32_t writer;     /* the transaction that wrote its line of pg_class */
-    const char *columns; /* column list of the publication: names separated by \1; NULL: all */
-    const char *filter;  /* row filter, SQL; NULL: none                     */
+    uint32_t oid, parent;   /* parent: of a partition; else 0                  */
+    wb_str schema, name;    /* NUL-terminated                                  */
+    char kind, identity;    /* r p; d n f i                                    */
+    bool key_usable;        /* the identity of the table itself                */
+    bool usable;            /* updates and deletes can be published            */
+    bool wanted;            /* by the patterns, partitions of wanted ones not  */
+    bool published;         /* publication.c                                   */
+    bool whole;             /* not by the second publication only              */
+    bool updates;           /* they are published                              */
+    bool hidden;            /* row-level security may hide rows from the user   */
+    bool can_select, owned; /* can_select: all of its rows */
+    int64_t rows;           /* estimate; -1 unknown                            */
+    uint32_t file;          /* of a partition: relfilenode                     */
+    uint32_t writer;        /* the transaction that wrote its line of pg_class */
+    const char *columns;    /* column list of the publication: names separated by \1; NULL: all */
+    const char *filter;     /* row filter, SQL; NULL: none                     */
 } pg_table;
 
 typedef struct pg_catalog {

@@ -81,8 +81,7 @@ static wb_code check_rewrites(pg_source *s, pg_link *l, wb_error *err)
 
 static wb_code enter_snapshot(pg_link *l, const char *snapshot, wb_error *err)
 {
-    wb_code code = pg_do(l, "to begin the snapshot",
-                         "SET row_security = off; BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err);
+    wb_code code = pg_do(l, "to begin the snapshot", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err);
     if (code != WB_OK || !snapshot[0]) return code;
     wb_out sql = {0};
     wb_out_z(&sql, "SET TRANSACTION SNAPSHOT ");
