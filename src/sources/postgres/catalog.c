@@ -13,7 +13,12 @@ static const char tables_sql[] =
     " AND x.indimmediate) END,"
     " has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE'),"
     " pg_has_role(c.relowner, 'USAGE'), CASE WHEN c.relispartition THEN c.relfilenode ELSE 0 END, c.xmin,"
-    " (SELECT txid_snapshot_xmin(txid_current_snapshot())), row_security_active(c.oid)"
+    " (SELECT txid_snapshot_xmin(txid_current_snapshot())), row_security_active(c.oid),"
+    " EXISTS (SELECT FROM pg_index x JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum ="
+    " ANY ((string_to_array(x.indkey::text, ' ')::int2[])[1:x.indnkeyatts]) WHERE x.indrelid = c.oid AND x.indisvalid"
+    " AND CASE c.relreplident WHEN 'i' THEN x.indisreplident ELSE x.indisprimary END AND a.attgenerated IN (%s)),"
+    " c.relreplident = 'f' AND current_setting('server_version_num')::int >= 180000 AND EXISTS (SELECT FROM"
+    " pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated IN (%s))"
     " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
     " WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND c.oid >= 16384"
     " AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') ORDER BY c.oid";
@@ -33,6 +38,10 @@ static void read_row(const PGresult *res, int row, wb_arena *a, pg_table *t)
                     .owned = PQgetvalue(res, row, 9)[0] == 't',
                     .file = (uint32_t)pg_number(PQgetvalue(res, row, 10)),
                     .writer = (uint32_t)pg_number(PQgetvalue(res, row, 11))};
+    /* What cannot be sent identifies nothing; and from 18 on the server refuses the application's updates of it. */
+    t->key_cut = PQgetvalue(res, row, 14)[0] == 't';
+    t->cut = PQgetvalue(res, row, 15)[0] == 't' || (t->key_cut && (t->identity == 'd' || t->identity == 'i'));
+    t->key_usable = t->key_usable && !t->cut;
     t->usable = t->key_usable;
 }
 
@@ -138,7 +147,11 @@ wb_code pg_catalog_load(pg_link *l, const wb_patterns *patterns, pg_catalog *out
     memset(out, 0, sizeof *out);
     wb_arena_init(&out->arena, 16 * 1024, 0);
     PGresult *res;
-    wb_code code = pg_query(l, "to list its tables", tables_sql, &res, err);
+    wb_out sql = {0};
+    const char *unsent = l->version >= 180000 && l->s->generated_columns == PG_GENERATED_STORED ? "'v'" : "'s', 'v'";
+    wb_out_printf(&sql, tables_sql, unsent, unsent);
+    wb_code code = pg_query(l, "to list its tables", wb_out_cstr(&sql), &res, err);
+    wb_out_fini(&sql);
     if (code != WB_OK) return code;
     size_t n = (size_t)PQntuples(res);
     out->tables = wb_arena_zalloc(&out->arena, (n + 1) * sizeof *out->tables);

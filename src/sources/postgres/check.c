@@ -153,12 +153,16 @@ static void check_identity(checking *c, const pg_table *t)
     } else if (!t->usable) {
         wb_out_z(&mend, "ALTER TABLE ");
         put_table(&mend, t);
-        wb_out_z(&mend, " REPLICA IDENTITY FULL; -- or give it a primary key");
+        wb_out_z(&mend, t->cut ? " REPLICA IDENTITY USING INDEX ...; -- one without generated columns"
+                               : " REPLICA IDENTITY FULL; -- or give it a primary key");
         if (t->published && !breaks) wb_out_printf(&mend, "\nwalbrook resync FILE %s.%s", t->schema.ptr, t->name.ptr);
         (void)snprintf(what, sizeof what,
                        breaks ? "%s.%s is in the publication and has no replica identity: UPDATE and DELETE of it fail "
                                 "for everyone"
-                              : "%s.%s has no replica identity: its updates and deletes do not travel",
+                       : t->cut
+                           ? "%s.%s has a generated column in its replica identity, which does not travel: nor do its "
+                             "updates and deletes"
+                           : "%s.%s has no replica identity: its updates and deletes do not travel",
                        t->schema.ptr, t->name.ptr);
         found(c->r, breaks ? WB_BAD : WB_WARN, &mend, what);
     }

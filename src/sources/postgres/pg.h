@@ -104,6 +104,8 @@ typedef struct pg_table {
     wb_str schema, name;    /* NUL-terminated                                  */
     char kind, identity;    /* r p; d n f i                                    */
     bool key_usable;        /* the identity of the table itself                */
+    bool key_cut;           /* the key has a generated column, which does not travel */
+    bool cut;               /* so has the replica identity                    */
     bool usable;            /* updates and deletes can be published            */
     bool wanted;            /* by the patterns, partitions of wanted ones not  */
     bool published;         /* publication.c                                   */

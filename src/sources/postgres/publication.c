@@ -192,6 +192,14 @@ static void warn_insert_only(const pg_source *s)
     for (size_t i = 0; i < s->cat.n; i++) {
         const pg_table *t = &s->cat.tables[i];
         if (!t->wanted || t->usable) continue;
+        if (t->cut) {
+            wb_host_log(s->host, WB_LOG_WARN,
+                        "the replica identity of %s.%s has a generated column, which does not travel: only inserts and "
+                        "truncates of the table do. A unique index of other columns as its replica identity mends it, "
+                        "or `generated_columns: stored` (PostgreSQL 18).",
+                        t->schema.ptr, t->name.ptr);
+            continue;
+        }
         wb_host_log(
             s->host, WB_LOG_WARN,
             "%s.%s has no primary key and no replica identity: only its inserts and truncates travel. This mends "

@@ -185,6 +185,7 @@ wb_table *pg_relation_hook(void *arg, const pg_relation *r, wb_error *err)
     if (shape_of(s, r, &a, &shape, err) == WB_OK) {
         const pg_table *known = pg_catalog_find(&s->cat, r->oid);
         bool insert_only = r->identity == 'n' || (known && known->published && !(known->usable && known->whole));
+        for (size_t i = 0; known && known->key_cut && i < shape.ncols; i++) shape.cols[i].key = 0;
         t = pg_shape_table(&shape, insert_only ? WB_TABLE_INSERT_ONLY : 0);
         /* A partition whose root is published is described, and never has rows of its own. */
         bool silent = known && known->parent && !known->published;

@@ -7,6 +7,7 @@ enum { OLD_FORMAT = 1, TOLD_FORMAT = 2, FORMAT = 3 }; /* 1: without what formats
 void pg_shape_narrow(pg_shape *s, const char *columns)
 {
     size_t n = 0;
+    bool cut = false; /* a part of a key is none */
     for (size_t i = 0; i < s->ncols; i++) {
         bool in = !s->cols[i].generated; /* a list may name generated ones (PostgreSQL 18) */
         if (columns) {
@@ -17,9 +18,11 @@ void pg_shape_narrow(pg_shape *s, const char *columns)
                 p += len + (p[len] != 0);
             }
         }
+        cut = cut || (!in && s->cols[i].key);
         if (in) s->cols[n++] = s->cols[i];
     }
     s->ncols = n;
+    for (size_t i = 0; cut && i < n; i++) s->cols[i].key = 0;
 }
 
 static void fill_column(const pg_column *from, wb_column *to)
