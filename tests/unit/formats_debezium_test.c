@@ -445,6 +445,119 @@ static void test_heartbeat(void **state)
     close_rig(r);
 }
 
+/* Topics by other names than the usual ones. */
+static void test_names_of_topics(void **state)
+{
+    WB_UNUSED(state);
+    const char *opts[] = {"delimiter",
+                          "_",
+                          "transaction_metadata",
+                          "true",
+                          "transaction_topic",
+                          "tx",
+                          "heartbeat",
+                          "1h",
+                          "heartbeat_prefix",
+                          "beat",
+                          NULL};
+    rig *r = open_rig(&wb_format_debezium, opts);
+    wb_table *t = people("people");
+    wb_value row[] = {text(WB_INT, "2"), kind(WB_NULL)};
+    wb_change c = {.op = WB_INSERT, .table = t, .after = row};
+    wb_messages m = send(r, NULL, NULL);
+    assert_int_equal(m.n, 1);
+    expect_str(m.items[0].topic, "beat_shop");
+    m = send(r, &shop_txn, &c);
+    assert_int_equal(m.n, 2);
+    expect_str(m.items[0].topic, "shop_tx");
+    expect_str(m.items[1].topic, "shop_public_people");
+    wb_table_unref(t);
+    close_rig(r);
+}
+
+/* A row and its delete, unwrapped: what each mode leaves of the delete. */
+static void test_unwrapped_deletes(void **state)
+{
+    WB_UNUSED(state);
+    static const struct {
+        const char *mode, *inserted, *first;
+        size_t n;
+    } modes[] = {{"tombstone", "{\"id\":2,\"name\":\"Ann\",\"x_op\":\"c\"}", NULL, 1},
+                 {"delete-to-tombstone", "{\"id\":2,\"name\":\"Ann\",\"x_op\":\"c\"}", NULL, 1},
+                 {"drop", "{\"id\":2,\"name\":\"Ann\",\"x_op\":\"c\"}", NULL, 0},
+                 {"rewrite", "{\"id\":2,\"name\":\"Ann\",\"__deleted\":\"false\",\"x_op\":\"c\"}",
+                  "{\"id\":2,\"name\":\"Ann\",\"__deleted\":\"true\",\"x_op\":\"d\"}", 1},
+                 {"rewrite-with-tombstone", "{\"id\":2,\"name\":\"Ann\",\"__deleted\":\"false\",\"x_op\":\"c\"}",
+                  "{\"id\":2,\"name\":\"Ann\",\"__deleted\":\"true\",\"x_op\":\"d\"}", 2}};
+    wb_table *t = people("people");
+    wb_value row[] = {text(WB_INT, "2"), text(WB_TEXT, "Ann")};
+    for (size_t i = 0; i < WB_COUNT(modes); i++) {
+        const char *opts[] = {"unwrap", "true", "deletes", modes[i].mode, "add_fields", "op", "add_prefix", "x_", NULL};
+        rig *r = open_rig(&wb_format_debezium, opts);
+        wb_change c = {.op = WB_INSERT, .table = t, .after = row};
+        wb_messages m = send(r, &shop_txn, &c);
+        assert_int_equal(m.n, 1);
+        expect_str(m.items[0].value, modes[i].inserted);
+        c = (wb_change){.op = WB_DELETE, .table = t, .before = row};
+        m = send(r, &shop_txn, &c);
+        assert_int_equal(m.n, modes[i].n);
+        if (m.n) expect_str(m.items[0].value, modes[i].first);
+        if (m.n) expect_str(m.items[m.n - 1].key, "{\"id\":2}");
+        if (m.n == 2) expect_str(m.items[1].value, NULL);
+        close_rig(r);
+    }
+    wb_table_unref(t);
+}
+
+/* JsonConverter's own default; here only when it is asked for. */
+static void test_null_as_default(void **state)
+{
+    WB_UNUSED(state);
+    wb_column cols[] = {column("id", "bigint", WB_INT, WB_COL_KEY | WB_COL_NOT_NULL), column("n", "text", WB_TEXT, 0)};
+    const uint16_t key[] = {0};
+    cols[0].type_id = cols[0].base_id = 20;
+    cols[1].type_id = cols[1].base_id = 25;
+    cols[1].default_sql = WB_STR("'none'::text");
+    wb_table *t = table_of("public", "things", cols, 2, key, 1);
+    wb_value row[] = {text(WB_INT, "2"), kind(WB_NULL)};
+    wb_change c = {.op = WB_INSERT, .table = t, .after = row};
+    for (int on = 0; on < 2; on++) {
+        const char *opts[] = {"null_as_default", on ? "true" : "false", NULL};
+        rig *r = open_rig(&wb_format_debezium, opts);
+        const char *want = on ? "\"after\":{\"id\":2,\"n\":\"none\"}" : "\"after\":{\"id\":2,\"n\":null}";
+        assert_non_null(strstr(send(r, &shop_txn, &c).items[0].value.ptr, want));
+        close_rig(r);
+    }
+    wb_table_unref(t);
+}
+
+/* Words of Debezium's that mean nothing here are refused, and named. */
+static void test_modes_that_are_refused(void **state)
+{
+    WB_UNUSED(state);
+    static const char *const bad[][2] = {{"time_precision", "structured"},
+                                         {"decimal", "exact"},
+                                         {"binary", "base65"},
+                                         {"interval", "iso"},
+                                         {"hstore", "text"},
+                                         {"bigint_unsigned", "wrap"},
+                                         {"deletes", "none"},
+                                         {"mode", "batched"}};
+    rig *r = open_rig(&wb_format_cloudevents, NULL);
+    rig *d = open_rig(&wb_format_debezium, NULL);
+    for (size_t i = 0; i < WB_COUNT(bad); i++) {
+        rig *one = strcmp(bad[i][0], "mode") == 0 ? r : d;
+        const wb_option *o = one->format->head.options;
+        while (o->name && strcmp(o->name, bad[i][0]) != 0) o++;
+        assert_non_null(o->name);
+        wb_error_reset(&one->err);
+        assert_int_equal(wb_option_set(o, one->d, bad[i][1], &one->arena, &one->err), WB_E_CONFIG);
+        assert_non_null(strstr(one->err.message, bad[i][1]));
+    }
+    close_rig(r);
+    close_rig(d);
+}
+
 static void test_other_sources_are_refused(void **state)
 {
     WB_UNUSED(state);
@@ -470,6 +583,10 @@ int main(void)
         cmocka_unit_test(test_two_tables_one_topic),
         cmocka_unit_test(test_a_bad_value_names_its_column),
         cmocka_unit_test(test_heartbeat),
+        cmocka_unit_test(test_names_of_topics),
+        cmocka_unit_test(test_unwrapped_deletes),
+        cmocka_unit_test(test_null_as_default),
+        cmocka_unit_test(test_modes_that_are_refused),
         cmocka_unit_test(test_other_sources_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
