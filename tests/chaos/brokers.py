@@ -40,6 +40,9 @@ class Stands:
         while "streams from" not in self.pipeline.stderr.read_text(errors="replace"):
             check.want(time.monotonic() < until and self.pipeline.alive(), f"does not stream\n{self.pipeline.tail()}")
             time.sleep(0.05)
+        while "queue" in names and not self.rabbit.length("chaos"):  # a queue that is declared as the broker dies is not kept: see Broker.kill
+            check.want(time.monotonic() < until and self.pipeline.alive(), f"no queue\n{self.pipeline.tail()}")
+            time.sleep(0.05)
         self.writers = [load.Writer(i, a.seed, self.kind, self.db, a.pace, a.wide) for i in range(a.writers)]
         for w in self.writers:
             w.start()
