@@ -105,7 +105,6 @@ static void put_snapshot(job *j)
         if (strcmp(mode, modes[i][0]) == 0) ours = modes[i][1];
     if (ours) (void)imp_get(&j->s, "snapshot.mode");
     if (!ours) ours = "initial";
-    if (!j->postgres && is(ours, "when_needed")) ours = "initial";
     if (j->offset && !j->offset->copying) ours = "never"; /* the rows were copied */
     put_line("  ", "snapshot", ours);
     if (j->offset && j->offset->copying) note(j, "offset: Debezium's first copy had not ended: it begins again here.");
@@ -150,6 +149,8 @@ static void put_mysql(job *j)
     if (!j->offset || j->offset->copying || !j->offset->file[0]) return;
     (void)printf("  position: '%s%s%s:%llu'     # where Debezium had come to\n", j->offset->gtids,
                  j->offset->gtids[0] ? " " : "", j->offset->file, j->offset->pos);
+    if (j->offset->inside)
+        note(j, "position: Debezium was in the middle of a transaction: its changes come once more, all of them.");
     note(j, "position: needs binlog_row_metadata = FULL at the server, from that place on. Without it take `position` "
             "out and "
             "set snapshot: initial: consumers see every row once more, with op r.");
@@ -178,6 +179,8 @@ static const struct {
                {"include.unknown.datatypes", "unknown_types", SWITCH},
                {"provide.transaction.metadata", "transaction_metadata", SWITCH},
                {"skip.messages.without.change", "skip_unchanged", SWITCH},
+               {"include.schema.changes", "schema_changes", SWITCH},
+               {"include.schema.comments", "schema_comments", SWITCH},
                {"skipped.operations", "skip", LIST}};
 
 static void put_items(const char *name, const char *value, const char *separators)
@@ -219,6 +222,39 @@ static void put_unwrap(job *j)
     }
 }
 
+static void put_rule(bool *first, const char *key, const char *value)
+{
+    if (*first) (void)fputs("      columns:\n", stdout);
+    *first = false;
+    (void)fputs("        ", stdout);
+    bool fine = cli_put_scalar(stdout, key); /* a salt is in it */
+    (void)fputs(": ", stdout);
+    fine = cli_put_scalar(stdout, value) && fine;
+    (void)fputs(fine ? "\n" : " # holds control characters\n", stdout);
+}
+
+/* Masks above all: without them the pipeline would show what Debezium hides. Keys and expressions are the same here. */
+static void put_rules(job *j)
+{
+    bool first = true;
+    char type[300], selector[300];
+    for (size_t i = 0; i < j->s.n; i++) {
+        imp_setting *one = &j->s.items[i];
+        bool rule = strncmp(one->key, "column.mask.", 12) == 0 || strncmp(one->key, "column.truncate.", 16) == 0 ||
+                    strcmp(one->key, "column.propagate.source.type") == 0;
+        if (rule && !one->used) put_rule(&first, one->key, imp_get(&j->s, one->key));
+    }
+    const char *name = imp_peek(&j->s, "converters");
+    if (!name || strchr(name, ',')) return;
+    (void)snprintf(type, sizeof type, "%.100s.type", name);
+    (void)snprintf(selector, sizeof selector, "%.100s.selector", name);
+    const char *class = imp_peek(&j->s, type), *of = imp_peek(&j->s, selector);
+    if (!class || !of || !strstr(class, "TinyIntOneToBooleanConverter")) return;
+    put_rule(&first, "boolean.selector", imp_get(&j->s, selector));
+    (void)imp_get(&j->s, type);
+    (void)imp_get(&j->s, "converters");
+}
+
 static bool schemas(job *j)
 {
     static const char *const keys[] = {"value.converter.schemas.enable", "format.value.schemas.enable",
@@ -253,6 +289,7 @@ static void put_format(job *j)
     }
     const char *keys = imp_get(&j->s, "message.key.columns");
     if (keys && *keys) put_items("message_key_columns", keys, ";");
+    put_rules(j);
     put_unwrap(j);
 }
 
@@ -349,10 +386,17 @@ static void put_target(job *j)
 
 /* ---------------------------------------------------------------- the command */
 
-static bool secret(const char *key)
+/* Also an address with a login in it. */
+static bool secret(const char *key, const char *value)
 {
-    return strstr(key, "password") || strstr(key, "secret") || strstr(key, "jaas") || strstr(key, "token") ||
-           strstr(key, "credential");
+    static const char *const words[] = {"password",         "passphrase",  "secret",  "jaas",       "token",
+                                        "credential",       "api.key",     "apikey",  "access.key", "accesskey",
+                                        "authparams",       "auth.params", "private", "signing",    "connection.string",
+                                        "connectionstring", NULL};
+    for (size_t i = 0; words[i]; i++)
+        if (strcasestr(key, words[i])) return true;
+    const char *host = strstr(value, "://"), *at = host ? strchr(host, '@') : NULL;
+    return at != NULL;
 }
 
 /* What has no meaning here, and needs none. */
@@ -395,7 +439,7 @@ static void put_rest(const job *j)
         (void)fputs("#  ", stdout);
         cli_put_text(stdout, one->key);
         (void)fputs(" = ", stdout);
-        cli_put_text(stdout, secret(one->key) ? "***" : one->value);
+        cli_put_text(stdout, secret(one->key, one->value) ? "***" : one->value);
         (void)fputc('\n', stdout);
     }
 }

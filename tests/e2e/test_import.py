@@ -54,20 +54,56 @@ def test_moves_over(wb):
         ("lab_cdc.public.customers", "c", 2), ("lab_cdc.public.customers", "d", 2), ("lab_cdc.public.orders", "c", 3)]
 
 
+def test_switches(wb):
+    """Each switch under its own name here, masks of columns among them; logins in what has no counterpart are not shown."""
+    given = {"decimal.handling.mode": "string", "time.precision.mode": "connect", "binary.handling.mode": "hex", "interval.handling.mode": "string",
+             "hstore.handling.mode": "map", "money.fraction.digits": "4", "unavailable.value.placeholder": "gone", "topic.delimiter": "-",
+             "topic.transaction": "tx", "topic.heartbeat.prefix": "beat", "heartbeat.interval.ms": "9000", "extended.headers.enabled": "false",
+             "include.unknown.datatypes": "true", "provide.transaction.metadata": "true", "skip.messages.without.change": "true",
+             "skipped.operations": "none", "message.key.columns": "public.customers:v", "column.exclude.list": "public.customers.secret",
+             "column.mask.with.3.chars": r"public\\.customers\\.v", "column.mask.hash.v2.SHA-256.with.salt.a'b": "public.customers.email",
+             "column.truncate.to.5.chars": "public.customers.note", "column.propagate.source.type": ".*"}
+    words = ("decimal: 'string'", "time_precision: 'connect'", "binary: 'hex'", "interval: 'string'", "hstore: 'map'", "money_fraction_digits: '4'",
+             "unavailable_value: 'gone'", "delimiter: '-'", "transaction_topic: 'tx'", "heartbeat_prefix: 'beat'", "heartbeat: 9000ms", "headers: false",
+             "unknown_types: true", "transaction_metadata: true", "skip_unchanged: true", "skip: ['none']", "tombstones: false",
+             "message_key_columns: ['public.customers:v']", "columns: ['!public.customers.secret']")
+    more = {f"debezium.source.{k}": v for k, v in given.items()}
+    more.update({"debezium.sink.pubsub.address": "https://me:let-me-in@pubsub", "debezium.sink.x.API.Key": "let-me-in", "debezium.sink.x.Password": "let-me-in"})
+    db = wb.db
+    db.sql("create table customers (id int primary key, v text, email text, note text, secret text)")
+    db.sql("create publication dbz_publication for table customers")
+    db.sql(f"select pg_create_logical_replication_slot('dbz_{db.name}', 'pgoutput')")
+    (wb.dir / "a.properties").write_text(properties(db, **more))
+    text = imported(wb, "a.properties")
+    missing = [w for w in words if w not in text]
+    assert not missing and "let-me-in" not in text, text
+    assert "column." not in text.partition("# Without a counterpart here:")[2]
+    wb.file.write_text(text.replace("snapshot: 'initial'", "snapshot: 'never'").replace("changes.jsonl", "out.jsonl"))
+    db.sql("insert into customers values (1, 'hidden', 'a@b', 'a long note', 'x')")
+    wb.run("--until", "now", env={"PGPASSWORD": PASSWORD})
+    row, = [json.loads(line) for line in wb.out.read_text().splitlines() if '"lab_cdc-public-customers"' in line]
+    after = row["value"]["after"]
+    assert (after["v"], after["note"], len(after["email"]), "secret" in after) == ("***", "a lon", 64, False)
+
+
 def test_connector(wb):
     """A connector of Kafka Connect, MySQL, with an offset from a dump of the topic; expressions that no pattern is."""
     config = {"name": "inv", "config": {
         "connector.class": "io.debezium.connector.mysql.MySqlConnector", "database.hostname": "db", "database.user": "me@home",
         "database.password": PASSWORD, "database.server.id": 184054, "topic.prefix": "dbserver1", "database.include.list": "inventory",
         "table.exclude.list": "inventory.(a|b)", "transforms": "unwrap", "transforms.unwrap.add.fields": "op, table",
-        "transforms.unwrap.type": "io.debezium.transforms.ExtractNewRecordState", "heartbeat.interval.ms": 5000}}
+        "transforms.unwrap.type": "io.debezium.transforms.ExtractNewRecordState", "heartbeat.interval.ms": 5000,
+        "bigint.unsigned.handling.mode": "precise", "include.schema.changes": "false", "include.schema.comments": "true", "snapshot.mode": "when_needed",
+        "converters": "b", "b.type": "io.debezium.connector.binlog.converters.TinyIntOneToBooleanConverter", "b.selector": "inventory.flags.*"}}
     (wb.dir / "c.json").write_text(json.dumps(config))
     (wb.dir / "dump").write_text('["inv",{"server":"dbserver1"}]\t{"file":"binlog.000003","pos":805,"gtids":"u:1-5"}\n'
-                                 '["inv",{"server":"dbserver1"}]\t{"file":"binlog.000004","pos":17,"gtids":"u:1-9"}\n')
+                                 '["inv",{"server":"dbserver1"}]\t{"file":"binlog.000004","pos":17,"gtids":"u:1-9","event":2}\n')
+    assert "snapshot: 'when_needed'" in imported(wb, "c.json")
     text = imported(wb, "c.json", "--offsets", "dump")
     for words in ("url: 'mysql://me%40home@db:3306/'", "'inventory.*'", "server_id: 184054", "unwrap: true", "['op', 'table']",
                   "heartbeat: 5000ms", "snapshot: 'never'", "position: 'u:1-9 binlog.000004:17'", "binlog_row_metadata = FULL", "#  table.exclude.list = inventory.(a|b)",
-                  "bootstrap.servers of Kafka Connect", "schemas: true", "prefix: 'dbserver1'"):
+                  "bigint_unsigned: 'precise'", "schema_changes: false", "schema_comments: true", "'boolean.selector': 'inventory.flags.*'",
+                  "in the middle of a transaction: its changes come once more", "bootstrap.servers of Kafka Connect", "schemas: true", "prefix: 'dbserver1'"):
         assert words in text, words
 
 
