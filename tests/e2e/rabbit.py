@@ -32,6 +32,10 @@ class Broker:
         self.ctl("eval", "mnesia:sync_log().")
         self.stop("immediate")
 
+    @property
+    def pid(self):
+        return int((self.dir / "pid").read_text())
+
     def remove(self):
         self.stop("immediate")
         shutil.rmtree(self.dir, ignore_errors=True)

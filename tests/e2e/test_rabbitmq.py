@@ -1,5 +1,7 @@
 """Target rabbitmq against a real broker, read back with pika. Needs rabbitmq-server, python3-pika and PostgreSQL."""
 import json
+import os
+import signal
 import subprocess
 import uuid
 
@@ -295,6 +297,44 @@ def test_what_is_refused(wb, mq, queue):
         wb.run("--until", "now", code=(2, 4))
         assert words in wb.last_log(), f"{given}: {wb.tail()}"
     assert mq.length(queue) is None
+
+
+def test_rights(wb, mq, queue):
+    """check asks for the rights to make and to send, and makes and sends nothing."""
+    user = f"u{queue}"
+    mq.ctl("add_user", user, PASSWORD)
+    wb.db.sql("create table t (id int primary key); insert into t values (1)")
+    both = {"url": mq.url(user=user), "exchange": f"x{queue}", "queue": queue}
+    for rights, missing in ((("^$", "^$", ".*"), ("to send to the exchange", "to make the exchange", "to make the queue")),
+                            ((f"^{queue}$", ".*", ".*"), ("to make the exchange",)), (("^x.*", ".*", ".*"), ("to make the queue",)),
+                            ((".*", "^$", ".*"), ("to send to the exchange",)), ((".*", ".*", ".*"), ())):
+        mq.ctl("set_permissions", user, *rights)
+        said = wb.write([target(mq, **both)]).check(code=1 if missing else 0).stdout
+        all_of_them = ("send to the exchange", "make the exchange", "make the queue")
+        assert {w for w in all_of_them if f"RabbitMQ refuses to {w}" in said} == {w.removeprefix("to ") for w in missing}, said
+        assert all(f"This user may {w}" in said for w in all_of_them if f"to {w}" not in missing), said
+    assert mq.length(queue) is None
+    wb.until_now()
+    assert "This user may make the queue" in wb.check(code=0).stdout  # the same of what is there
+    assert ids(mq.take(queue)) == [1]
+
+
+def test_a_silent_broker(wb, mq, queue):
+    """It stands still: two heartbeats later the connection is given up, and what was not confirmed is sent again."""
+    wb.db.sql("create table t (id int primary key)")
+    wb.write([target(mq, queue=queue, heartbeat="1s", connect_timeout="1s")], backoff_min="20ms", backoff_max="200ms")
+    wb.start().streaming()
+    wb.db.sql("insert into t values (1)")
+    arrived(wb, mq, queue, 1)
+    os.kill(mq.pid, signal.SIGSTOP)
+    try:
+        wb.db.sql("insert into t select generate_series(2, 500)")
+        wait_until(lambda: "was silent for two heartbeats" in wb.log() or "did not answer in time" in wb.log(), 30, "a word about it", alive=wb)
+    finally:
+        os.kill(mq.pid, signal.SIGCONT)
+    wait_until(lambda: wb.target_status("rabbitmq")["unanswered"] == 0 and (mq.length(queue) or 0) >= 500, 60, "all rows", alive=wb)
+    wb.term()
+    assert first_arrivals(ids(mq.take(queue))) == list(range(1, 501))
 
 
 def test_huge_row(wb, mq, queue):

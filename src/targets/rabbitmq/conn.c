@@ -276,9 +276,13 @@ wb_code rq_conn_confirms(rq_conn *c, wb_error *err)
 wb_code rq_conn_declares(rq_conn *c, wb_error *err)
 {
     if (c->declares) return WB_OK;
+    amqp_channel_close_ok_t seen = {0};
+    int status = c->declared ? amqp_send_method(c->amqp, RQ_DECLARE, AMQP_CHANNEL_CLOSE_OK_METHOD, &seen) : 0;
+    c->declared = false;
+    if (status != AMQP_STATUS_OK) return rq_conn_fail_status(c, status, "opening a channel", err);
     amqp_channel_open(c->amqp, RQ_DECLARE);
     wb_code code = rq_conn_reply(c, amqp_get_rpc_reply(c->amqp), "to open a channel", err);
-    c->declares = code == WB_OK;
+    c->declares = c->declared = code == WB_OK;
     return code;
 }
 
@@ -293,7 +297,7 @@ void rq_conn_close(rq_conn *c, bool politely)
     know_fd(c, -1);
     amqp_destroy_connection(c->amqp);
     c->amqp = NULL;
-    c->declares = false;
+    c->declares = c->declared = false;
 }
 
 /* ---------------------------------------------------------------- frames */

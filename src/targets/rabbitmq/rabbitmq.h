@@ -45,7 +45,8 @@ wb_code rq_url_parse(const char *text, wb_arena *a, rq_url *out, wb_error *err) 
 
 /* ---------------------------------------------------------------- conn.c */
 
-enum { RQ_PUBLISH = 1, RQ_DECLARE = 2 }; /* channels: what is refused on the second leaves the first alone */
+/* Channels: what is refused on the second leaves the first alone. From RQ_ASK on: for one question of check each. */
+enum { RQ_PUBLISH = 1, RQ_DECLARE = 2, RQ_ASK = 3 };
 enum { RQ_VERIFY_FULL, RQ_VERIFY_CA, RQ_VERIFY_NONE };
 enum { RQ_FRAME = 131072 };
 
@@ -62,6 +63,7 @@ typedef struct rq_conn {
     amqp_connection_state_t amqp; /* NULL: closed */
     wb_host *host;
     bool declares;    /* the second channel is open */
+    bool declared;    /* it was: when it is not, the broker has closed it, and waits for our word */
     size_t which;     /* of the URL's hosts */
     atomic_bool lock; /* guards fd, for an instant: interrupt shuts it down */
     int fd;           /* with `has_fd` */

@@ -123,6 +123,61 @@ static void check_thing(const rq_target *f, rq_conn *c, bool queue, wb_str name,
         wb_report_error(r, &err);
 }
 
+/* Rights are looked at before anything else is: so a question that is refused for another reason says that they are
+ * there, and makes nothing. The broker's own words for them are in its answer. */
+static void say_right(rq_conn *c, const char *right, wb_str name, wb_report *r)
+{
+    char doing[400];
+    wb_error why;
+    wb_error_reset(&why);
+    int n = (int)WB_MIN(name.len, (size_t)255);
+    snprintf(doing, sizeof doing, "to %s %.*s", right, n, name.ptr);
+    wb_code code = rq_conn_reply(c, amqp_get_rpc_reply(c->amqp), doing, &why);
+    if (code == WB_E_AUTH || code == WB_E_NET)
+        wb_report_error(r, &why);
+    else
+        wb_report_add(r, WB_FINE, NULL, "This user may %s %.*s.", right, n, name.ptr);
+}
+
+/* A message within a transaction of AMQP's that is rolled back. */
+static void check_write(rq_conn *c, const rq_place *place, wb_report *r)
+{
+    amqp_channel_t channel = RQ_ASK;
+    wb_str name = place->exchange.len ? place->exchange : WB_STR("(default)");
+    if (!amqp_channel_open(c->amqp, channel) || !amqp_tx_select(c->amqp, channel)) return;
+    amqp_basic_publish(c->amqp, channel, rq_bytes(place->exchange), rq_bytes(place->key), 0, 0, NULL, amqp_empty_bytes);
+    amqp_tx_rollback(c->amqp, channel);
+    say_right(c, "send to the exchange", name, r);
+}
+
+/* Arguments of a type that nobody takes. */
+static void check_make(const rq_target *f, rq_conn *c, bool queue, wb_str name, wb_report *r)
+{
+    amqp_table_entry_t bad = {amqp_cstring_bytes(queue ? "x-expires" : "alternate-exchange"),
+                              {.kind = AMQP_FIELD_KIND_BOOLEAN, .value = {.boolean = 1}}};
+    amqp_table_t arguments = {1, &bad};
+    amqp_channel_t channel = queue ? RQ_ASK + 1 : RQ_ASK + 2;
+    if (!amqp_channel_open(c->amqp, channel)) return;
+    if (queue)
+        amqp_queue_declare(c->amqp, channel, rq_bytes(name), 0, f->durable, 0, 0, arguments);
+    else
+        amqp_exchange_declare(c->amqp, channel, rq_bytes(name), amqp_cstring_bytes(f->exchange_type), 0, f->durable, 0,
+                              0, arguments);
+    say_right(c, queue ? "make the queue" : "make the exchange", name, r);
+}
+
+/* RabbitMQ's ways: another broker may take what it refuses. */
+static void check_rights(const rq_target *f, rq_conn *c, const rq_place *place, wb_report *r)
+{
+    char product[64];
+    if (strcmp(rq_server_property(c, "product", product, sizeof product), "RabbitMQ") != 0) return;
+    bool own = place->exchange.len >= 4 && memcmp(place->exchange.ptr, "amq.", 4) == 0;
+    check_write(c, place, r);
+    if (f->declare != RQ_CREATE) return;
+    if (place->exchange.len && !own) check_make(f, c, false, place->exchange, r);
+    if (place->queue.len) check_make(f, c, true, place->queue, r);
+}
+
 static void check_places(const rq_target *f, rq_setup *s, rq_conn *c, wb_report *r)
 {
     rq_place *place = NULL;
@@ -137,6 +192,7 @@ static void check_places(const rq_target *f, rq_setup *s, rq_conn *c, wb_report 
     } else {
         if (place->exchange.len) check_thing(f, c, false, place->exchange, r);
         if (place->queue.len) check_thing(f, c, true, place->queue, r);
+        check_rights(f, c, place, r);
     }
     if (!f->queue && f->unroutable == RQ_STOP)
         wb_report_add(r, WB_FINE, NULL, "A message that no queue is bound for stops the target (`unroutable: stop`).");
