@@ -125,6 +125,10 @@ static void put_postgres(job *j)
         if (j->offset && j->offset->lsn && !j->offset->copying)
             (void)printf("  slot_position: '%llX/%llX'     # where Debezium had come to\n", j->offset->lsn >> 32,
                          j->offset->lsn & 0xFFFFFFFFu);
+        if (j->offset && j->offset->inside)
+            note(j,
+                 "slot_position: Debezium keeps no offset of a transaction's end: the last one that it sent comes once "
+                 "more.");
         if (!j->offset)
             note(j, "slot: taken over where the server says that it stands; with --offsets from where Debezium had "
                     "come to.");
@@ -150,7 +154,8 @@ static void put_mysql(job *j)
     (void)printf("  position: '%s%s%s:%llu'     # where Debezium had come to\n", j->offset->gtids,
                  j->offset->gtids[0] ? " " : "", j->offset->file, j->offset->pos);
     if (j->offset->inside)
-        note(j, "position: Debezium was in the middle of a transaction: its changes come once more, all of them.");
+        note(j,
+             "position: Debezium keeps no offset of a transaction's end: the last one that it sent comes once more.");
     note(j, "position: needs binlog_row_metadata = FULL at the server, from that place on. Without it take `position` "
             "out and "
             "set snapshot: initial: consumers see every row once more, with op r.");
@@ -261,6 +266,13 @@ static bool schemas(job *j)
                                        "format.schemas.enable", "format.json.schemas.enable", NULL};
     const char *value = NULL;
     for (size_t i = 0; keys[i] && !value; i++) value = imp_get(&j->s, keys[i]);
+    const char *of_keys = imp_peek(&j->s, "key.converter.schemas.enable");
+    if (!of_keys) of_keys = imp_peek(&j->s, "format.key.schemas.enable");
+    if (!value && !j->s.server)
+        note(j,
+             "schemas: the connector does not say; look at value.converter.schemas.enable of Kafka Connect's worker.");
+    if (of_keys && is(of_keys, "false") != is(value, "false"))
+        note(j, "schemas: here keys and values both have one, or neither; other keys go to other partitions.");
     return !is(value, "false");
 }
 

@@ -25,7 +25,7 @@ typedef struct imp_offset {
     unsigned long long lsn; /* PostgreSQL */
     char file[256], gtids[4096];
     unsigned long long pos;
-    bool inside; /* MySQL: in the middle of a transaction, or of an event */
+    bool inside; /* after an event of a transaction: its end is not known */
 } imp_offset;
 /* From a file of offsets, or a dump of the topic: the last one of this prefix. */
 int imp_read_offset(const char *path, const char *prefix, imp_offset *out);

@@ -215,7 +215,7 @@ static void take_offset(const cli_json *j, imp_offset *out)
     (void)snprintf(out->file, sizeof out->file, "%s", cli_json_text(j, "file"));
     (void)snprintf(out->gtids, sizeof out->gtids, "%s", cli_json_text(j, "gtids"));
     out->pos = number(j, "pos");
-    out->inside = number(j, "event") > 0 || number(j, "row") > 0;
+    out->inside = number(j, "event") > 0 || number(j, "row") > 0 || number(j, "lsn_proc") > out->lsn;
 }
 
 /* Java's serialized map of a file of offsets, and the lines of a dumped topic, have both: the partition,

@@ -34,19 +34,24 @@ def imported(wb, *args):
 
 
 def test_moves_over(wb):
-    """The slot, the offset, tables and format: what Debezium had not read comes, and nothing twice."""
+    """The slot, the offset, tables and format: what Debezium had not read comes, and its last transaction once more: it keeps
+    offsets of events, so of that one's end there is none."""
     db = wb.db
     db.sql("create table customers (id int primary key, v text); create table orders (id int primary key); create table other (id int);"
            "create publication dbz_publication for table customers, orders")
     db.sql(f"select pg_create_logical_replication_slot('dbz_{db.name}', 'pgoutput')")
     db.sql("insert into customers values (1, 'read by Debezium')")
     lsn = db.one("select (pg_current_wal_lsn() - '0/0')::bigint")
-    db.sql("insert into customers values (2, 'not yet'); delete from customers where id = 2; insert into orders values (3)")
+    db.sql("insert into customers values (2, 'its last')")
+    event = db.one("select (pg_current_wal_lsn() - '0/0')::bigint")
+    db.sql("delete from customers where id = 2; insert into orders values (3)")
     (wb.dir / "application.properties").write_text(properties(db))
     (wb.dir / "offsets.dat").write_bytes(java_offsets("someone_else", {"lsn": 1}) +
-                                         java_offsets("lab_cdc", {"lsn_proc": lsn, "lsn_commit": lsn, "lsn": lsn, "txId": 7}))
+                                         java_offsets("lab_cdc", {"lsn_proc": event, "lsn_events_processed": 1, "messageType": "INSERT",
+                                                                  "lsn_commit": lsn, "lsn": event, "txId": 7, "ts_usec": 1}))
     text = imported(wb, "application.properties", "--offsets", "offsets.dat")
     assert "#  errors.max.retries = 7" in text and "#  custom.secret.key = ***" in text and "sink.type" in text
+    assert "slot_position: Debezium keeps no offset of a transaction's end" in text
     wb.file.write_text(text.replace("changes.jsonl", "out.jsonl"))
     wb.run("--until", "now", env={"PGPASSWORD": PASSWORD})
     found = [json.loads(line) for line in wb.out.read_text().splitlines()]
@@ -92,7 +97,7 @@ def test_connector(wb):
         "connector.class": "io.debezium.connector.mysql.MySqlConnector", "database.hostname": "db", "database.user": "me@home",
         "database.password": PASSWORD, "database.server.id": 184054, "topic.prefix": "dbserver1", "database.include.list": "inventory",
         "table.exclude.list": "inventory.(a|b)", "transforms": "unwrap", "transforms.unwrap.add.fields": "op, table",
-        "transforms.unwrap.type": "io.debezium.transforms.ExtractNewRecordState", "heartbeat.interval.ms": 5000,
+        "transforms.unwrap.type": "io.debezium.transforms.ExtractNewRecordState", "heartbeat.interval.ms": 5000, "key.converter.schemas.enable": "false",
         "bigint.unsigned.handling.mode": "precise", "include.schema.changes": "false", "include.schema.comments": "true", "snapshot.mode": "when_needed",
         "converters": "b", "b.type": "io.debezium.connector.binlog.converters.TinyIntOneToBooleanConverter", "b.selector": "inventory.flags.*"}}
     (wb.dir / "c.json").write_text(json.dumps(config))
@@ -103,7 +108,7 @@ def test_connector(wb):
     for words in ("url: 'mysql://me%40home@db:3306/'", "'inventory.*'", "server_id: 184054", "unwrap: true", "['op', 'table']",
                   "heartbeat: 5000ms", "snapshot: 'never'", "position: 'u:1-9 binlog.000004:17'", "binlog_row_metadata = FULL", "#  table.exclude.list = inventory.(a|b)",
                   "bigint_unsigned: 'precise'", "schema_changes: false", "schema_comments: true", "'boolean.selector': 'inventory.flags.*'",
-                  "in the middle of a transaction: its changes come once more", "bootstrap.servers of Kafka Connect", "schemas: true", "prefix: 'dbserver1'"):
+                  "position: Debezium keeps no offset of a transaction's end", "schemas: the connector does not say", "keys and values both have one", "bootstrap.servers of Kafka Connect", "schemas: true", "prefix: 'dbserver1'"):
         assert words in text, words
 
 
