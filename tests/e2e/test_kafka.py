@@ -172,7 +172,10 @@ def test_passwords_and_certificates(wb, db, kafka):
     wb.write([target(db, kafka, **tls, tls_ca=str(kafka.dir / "ca.crt"))]).until_now()
     assert len(kafka.read(topic(db, "t"))) == 2
     found = wb.check(code=0).stdout
-    assert "Kafka answers: 1 broker" in found and "Topics can be made" in found
+    assert "Kafka answers: 1 broker" in found and "Topics can be made" in found and "Messages of up to 999424 bytes fit" in found
+    wb.write([target(db, kafka, acks="leader", replication=3, max_message="20MB")])
+    found = wb.check(code=1).stdout
+    assert "its crash may lose changes" in found and "`replication` is 3, and there are 1 brokers" in found and "new topics take 1048588 bytes" in found
 
 
 def test_a_certificate_for_another_name(wb, db, kafka, monkeypatch):
@@ -199,15 +202,24 @@ def test_scram(wb, db, kafka):
 
 
 def test_scram_where_it_can_work(wb, db, own_kafka, monkeypatch):
-    """Kafka 3 takes the nonce of every librdkafka; a wrong password is the only refusal."""
+    """Kafka 3 takes the nonce of every librdkafka; a wrong password is refused, and so is a user without rights."""
     monkeypatch.setenv("WALBROOK_KAFKA_VERSION", "3.9.1")
-    old = own_kafka("--sasl")
+    old = own_kafka("--sasl", "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer", "super.users=User:ANONYMOUS")
     db.sql("create table t (id int primary key); insert into t values (1)")
     scram = {"brokers": f"127.0.0.1:{old.listener('sasl')}", "sasl": "scram-sha-512", "username": "walbrook", "password": old.password}
     wb.write([target(db, old, **{**scram, "password": "wrong"})]).run("--until", "now", code=4)
     assert "`username` and `password`" in wb.last_log()
-    wb.write([target(db, old, **scram)]).until_now()
-    assert "a version before 4" in wb.check(code=0).stdout
+    found = wb.write([target(db, old, **scram)]).check(code=0).stdout
+    assert f"This user may not make topics like {wb.name}.check" in found and "does not let us read its message.max.bytes" in found
+    wb.run("--until", "now", code=4)
+    assert "authorization failed" in wb.last_log() and "Give the user the rights" in wb.last_log()
+    assert not old.topics(db.name)
+    old.stop()
+    old.options = ("--sasl",)  # everybody may do everything
+    old.start()
+    wb.until_now()
+    found = wb.check(code=0).stdout
+    assert "a version before 4" in found and "Topics can be made" in found
     db.sql("insert into t values (2)")
     wb.write([target(db, old, **{**scram, "sasl": "scram-sha-256"})]).until_now()
     assert [json.loads(m.key) for m in old.read(topic(db, "t"))] == [{"id": 1}, {"id": 2}]
@@ -300,6 +312,9 @@ def stands_still(wb, db, kafka):
     finally:
         os.kill(kafka.pid, signal.SIGCONT)
     wait_until(lambda: len({m.key for m in kafka.read(topic(db, "t"))}) == 40001, 60, "all rows", alive=wb)
+    wait_until(lambda: wb.target_status("kafka")["facts"]["unconfirmed_messages"] == 0, 30, "no queue", alive=wb)
+    facts = wb.target_status("kafka")["facts"]
+    assert facts["confirmed_messages"] >= 40000 and facts["broker_lag_us"] > 0 and facts["oldest_unconfirmed_ms"] == 0, facts
 
 
 def wiped(wb, db, kafka):
@@ -338,6 +353,10 @@ def test_no_right_to_make_topics_and_none_there(wb, db, kafka):
     kafka.make(topic(db, "t"))
     wb.until_now()
     assert len(kafka.read(topic(db, "t"))) == 1
+    kafka.make(f"{db.name}.small", max_message_bytes="500000")
+    small = {**target(db, kafka, topic=f"{db.name}.small"), "name": "small", "start": "snapshot"}
+    wb.write([small]).run("--until", "now", "--forget", "kafka", code=4)
+    assert "takes at most 500000 bytes at once, and `batch_size` is 999424" in wb.last_log()
 
 
 def test_a_broker_that_is_not_there_at_the_start(wb, db, kafka):
