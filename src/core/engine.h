@@ -161,11 +161,12 @@ struct wb_pipeline {
     unsigned ends; /* how often it became so */
     bool source_failed, source_open;
     wb_error source_error;
-    wb_kept settled;     /* every checkpoint, durably */
-    wb_kept tip;         /* --until now */
-    atomic_bool opened;  /* the source was open once: it has said whether it copies */
-    atomic_bool copying; /* tables are being copied: --until now waits for the end of it */
-    atomic_bool copied;  /* that was so once: until every target has answered it */
+    wb_kept settled;      /* every checkpoint, durably */
+    wb_kept tip;          /* --until now */
+    atomic_uint sessions; /* how often the source began to open */
+    atomic_bool opened;   /* it is through with that: it has said whether it copies */
+    atomic_bool copying;  /* tables are being copied: --until now waits for the end of it */
+    atomic_bool copied;   /* that was so once: until every target has answered it */
     bool until_now;
     bool standby; /* --standby: tries for as long as it takes */
     char *facts;  /* of the server: JSON members, malloc'd; NULL: not asked yet */

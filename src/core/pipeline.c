@@ -127,10 +127,12 @@ static wb_code start_threads(wb_pipeline *p, wb_error *err)
 /* Why the loop ends. */
 typedef enum ending { GO_ON, ASKED, REACHED, ENDED, SOURCE_FAILED, TARGETS_FAILED, CHECKPOINT_FAILED } ending;
 
-/* `--until now`: it has what was there at the start, tables that are being copied included. */
+/* `--until now`: it has what was there at the start, tables that are being copied included. A target that returns makes
+ * the source go back: the session must be the same one before and after the look. */
 static bool has_enough(wb_pipeline *p, wb_lane *l)
 {
     wb_kept copy = {0};
+    unsigned session = atomic_load(&p->sessions);
     wb_pos pos = wb_lane_checkpoint(l, &copy).pos;
     int order = pos.len ? wb_pipeline_source(p)->compare(pos, wb_kept_stand(&p->tip).pos) : -1;
     wb_kept_fini(&copy);
@@ -140,7 +142,7 @@ static bool has_enough(wb_pipeline *p, wb_lane *l)
     pthread_mutex_lock(&l->mutex);
     bool answered = l->state == WB_LANE_RUNNING && l->head >= l->copied;
     pthread_mutex_unlock(&l->mutex);
-    return answered;
+    return answered && atomic_load(&p->sessions) == session;
 }
 
 static ending targets_ending(wb_pipeline *p)

@@ -192,6 +192,8 @@ static wb_code session(loop *o, wb_error *err)
     bool any;
     o->settled.len = 0;
     atomic_store(&p->reopen, false);
+    atomic_fetch_add(&p->sessions, 1);
+    atomic_store(&p->opened, false); /* who joins has nothing to answer yet, and may lack rows of a copy */
     join_lanes(p, err);
     (void)WB_FAULT("source.joined");
     wb_code rc = where_to_open(o, &resume, &keep, &any, err); /* who joined may have broken since */

@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -371,3 +372,22 @@ def test_rows_of_every_length(wb, db):
     wb.write([wb.sqlite_target()], source=source(snapshot_chunk="64MB"), **FAST)
     wb.until_now()
     assert same_mirror(db, wb.mirror, "a")
+
+
+def test_until_now_when_the_target_breaks_in_the_copy(fault_wb, db):
+    """It comes back, and the source is slow to go back for it: until then nothing says that the copy is done."""
+    wb, fifo = fault_wb, fault_wb.dir / "fifo"
+    db.sql("create table t (id int primary key); insert into t select generate_series(1, 50)")
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    wb.write([wb.file_target(path="fifo")], backoff_min="10ms", backoff_max="100ms")
+    wb.start("--until", "now", env={"WB_FAULT": "file.before_write@1:stop;source.joined@2:sleep=500"})
+    wait_until(lambda: Path(f"/proc/{wb.process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T", 30, "the first write", alive=wb)
+    os.close(reader)
+    os.kill(wb.process.pid, signal.SIGCONT)
+    wait_until(lambda: "has gone" in wb.last_log(), 30, "a word about it", alive=wb)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    wb.wait_exit(0)
+    rows = [json.loads(line) for line in os.read(reader, 65536).splitlines()]
+    os.close(reader)
+    assert sorted(r["record"]["id"] for r in rows) == list(range(1, 51))
