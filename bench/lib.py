@@ -121,7 +121,7 @@ class Bench:
 
     def recvlogical(self, slot, end, *options):
         opts = [w for o in ("publication_names=bench", *options) for w in ("-o", o)]
-        return run([self.bin / "pg_recvlogical", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "-d", "postgres", "-S", slot,
+        return self.served([self.bin / "pg_recvlogical", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "-d", "postgres", "-S", slot,
                     "--start", *opts, f"--endpos={end}", "-f", "/dev/null", "--no-loop"])
 
 

@@ -108,6 +108,36 @@ static void test_one_and_no_column(void **state)
     wb_table_unref(t);
 }
 
+/* The row is looked at in blocks, and its end in another way: the tab, and an escape, at every place of every length.
+ */
+static void test_every_length(void **state)
+{
+    (void)state;
+    const uint32_t oids[] = {25, 25};
+    wb_table *t = make_table(oids, 2);
+    wb_out o = {0};
+    wb_error err;
+    for (int n = 1; n <= 50; n++) {
+        for (int at = 0; at < n; at++) {
+            char line[64], want[160], left[64] = "", right[64] = "";
+            for (int i = 0; i < n; i++) line[i] = (char)(i == at ? '\t' : 'a' + i % 26);
+            memcpy(left, line, (size_t)at);
+            memcpy(right, line + at + 1, (size_t)(n - at - 1));
+            snprintf(want, sizeof want, "READ s.t after(text:%s, text:%s)", left, right);
+            assert_int_equal(copy_line(t, line, (size_t)n, &o, &err), WB_OK);
+            assert_string_equal(o.p, want);
+            if (at + 3 > n) continue; /* an escaped backslash at the beginning of the second one */
+            line[at + 1] = line[at + 2] = '\\';
+            right[1] = '\\';
+            snprintf(want, sizeof want, "READ s.t after(text:%s, text:%s)", left, right + 1);
+            assert_int_equal(copy_line(t, line, (size_t)n, &o, &err), WB_OK);
+            assert_string_equal(o.p, want);
+        }
+    }
+    wb_table_unref(t);
+    wb_out_fini(&o);
+}
+
 static void test_refusals(void **state)
 {
     (void)state;
@@ -134,6 +164,7 @@ int main(void)
         cmocka_unit_test(test_rows),
         cmocka_unit_test(test_same_values_as_the_stream),
         cmocka_unit_test(test_one_and_no_column),
+        cmocka_unit_test(test_every_length),
         cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
