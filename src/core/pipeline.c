@@ -145,6 +145,15 @@ static bool has_enough(wb_pipeline *p, wb_lane *l)
     return answered && atomic_load(&p->sessions) == session;
 }
 
+/* Of a lane that has failed: another start is at work, and this one ends, whatever its other targets do. */
+static bool is_fenced(wb_lane *l)
+{
+    pthread_mutex_lock(&l->mutex); /* it may have failed just now: its error comes with that */
+    bool fenced = l->error.code == WB_E_FENCED;
+    pthread_mutex_unlock(&l->mutex);
+    return fenced;
+}
+
 static ending targets_ending(wb_pipeline *p)
 {
     size_t failed = 0, behind = 0;
@@ -152,7 +161,7 @@ static ending targets_ending(wb_pipeline *p)
         wb_lane *l = &p->lanes[i];
         if (l->state == WB_LANE_FAILED) {
             failed++;
-            if (l->error.code == WB_E_FENCED) failed = p->nlanes;
+            if (is_fenced(l)) failed = p->nlanes;
             continue;
         }
         if (!p->until_now) continue;
