@@ -87,6 +87,7 @@ wb_code pg_stream_start(pg_source *s, pg_lsn from, wb_error *err)
     s->started = true;
     s->received = from;
     s->heard_us = wb_mono_us();
+    sql_lull_begin(&s->lull, PQsocket(s->repl.pg));
     wb_host_log(s->host, WB_LOG_INFO, "streams from %s, slot %s", lsn, s->names.slot);
     pg_watch_begin(s);
     return pg_status_send(s, false, err);
