@@ -66,13 +66,21 @@ static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
 static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
 {
     kf_target *k = opaque;
+    kf_ticket *r = m->_private;
+    bool exact = k->delivery == KF_EXACTLY_ONCE;
     WB_UNUSED(rk);
+    if (!r) return; /* the position */
     if (WB_LIKELY(m->err == RD_KAFKA_RESP_ERR_NO_ERROR)) {
-        (void)WB_FAULT("kafka.delivered");
-        kf_headers_back(k, m, m->_private);
-        kf_ticket_answer(k, m->_private, NULL);
+        if (!exact) (void)WB_FAULT("kafka.delivered");
+        kf_headers_back(k, m, r);
+        kf_ticket_answer(k, r, NULL);
+        if (exact) return; /* the commit counts them */
         atomic_store_explicit(&k->confirmed, atomic_load_explicit(&k->confirmed, memory_order_relaxed) + 1,
                               memory_order_relaxed);
+        return;
+    }
+    if (exact) { /* the commit fails, and says why */
+        kf_ticket_answer(k, r, NULL);
         return;
     }
     wb_error why;
@@ -80,7 +88,7 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaqu
     kf_fail(&why, m->err, "A message for the topic %s was not written: %s", rd_kafka_topic_name(m->rkt),
             rd_kafka_err2str(m->err)); /* rd_kafka_message_errstr would be the row itself */
     break_off(k, &why);
-    kf_ticket_answer(k, m->_private, &why);
+    kf_ticket_answer(k, r, &why);
 }
 
 /* Any thread of librdkafka's. What matters of it comes as an error too. */
@@ -135,7 +143,7 @@ wb_code kf_client_open(kf_target *k, wb_error *err)
     if (!conf) return err->code;
     kf_quiet(k, conf);
     rd_kafka_conf_set_error_cb(conf, on_error);
-    if (k->delivery == KF_AT_LEAST_ONCE) rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
+    rd_kafka_conf_set_dr_msg_cb(conf, on_delivery); /* exactly once too: what our thread took it frees */
     k->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why);
     if (k->rk) return WB_OK;
     rd_kafka_conf_destroy(conf);

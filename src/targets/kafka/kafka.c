@@ -136,7 +136,7 @@ static wb_code send_view(kf_target *k, const wb_view *v, wb_ticket t, wb_error *
     if (code == WB_OK) code = kf_send_view(k, v, t, err);
     if (code != WB_OK) return code;
     (void)WB_FAULT("kafka.sent");
-    if (k->at.record) kf_ticket_whole(k, k->at.record); /* exactly once there is none */
+    kf_ticket_whole(k, k->at.record);
     k->at.record = NULL;
     kf_pace_linger(k);
     rd_kafka_poll(k->rk, 0);

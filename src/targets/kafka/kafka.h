@@ -52,7 +52,7 @@ typedef struct kf_ticket {
     wb_ticket ticket;
     uint64_t open; /* messages without an answer */
     bool whole;    /* no more come */
-    bool answered; /* as failed */
+    bool answered; /* as failed, or by transaction.c */
     int64_t since_us;
     uint64_t headers; /* which kind of them its messages have: headers.c; 0: none yet */
 } kf_ticket;
@@ -119,7 +119,7 @@ typedef struct kf_target {
     wb_out stand_pos; /* bytes of the position that the next commit says */
     uint64_t stand_ordinal;
     bool has_stand;
-    int64_t txn_since_us, txn_messages, commit_took_us, committed_us;
+    int64_t txn_since_us, txn_grew_us, txn_messages, commit_took_us, committed_us;
     wb_ticket *tickets;
     size_t ntickets, cap_tickets;
     size_t (*render)(wb_pos pos, char *out, size_t cap);

@@ -105,7 +105,7 @@ static wb_code send_messages(kf_target *k, wb_error *err)
         wb_code code = kf_pace_room(k, t, size) ? produce(k, t, m, err) : WB_AGAIN;
         if (code != WB_OK) return code;
         kf_pace_took(k, t, size);
-        if (k->at.record) k->at.record->open++;
+        k->at.record->open++;
         at->message++;
         if (WB_UNLIKELY(++k->since_poll >= POLL_EVERY)) {
             k->since_poll = 0;
@@ -129,9 +129,10 @@ static wb_code poison(kf_target *k, const wb_view *v, const wb_error *why, wb_er
 static wb_code begin_view(kf_target *k, wb_ticket t, wb_error *err)
 {
     k->at = (kf_place){.active = true, .ticket = t};
-    if (k->delivery == KF_EXACTLY_ONCE) return WB_OK;
     k->at.record = kf_ticket_new(k, t, err);
-    return k->at.record ? WB_OK : err->code;
+    if (!k->at.record) return err->code;
+    k->at.record->answered = k->delivery == KF_EXACTLY_ONCE; /* by the commit */
+    return WB_OK;
 }
 
 wb_code kf_send_view(kf_target *k, const wb_view *v, wb_ticket t, wb_error *err)

@@ -1,5 +1,5 @@
-/* tickets.c: which messages of which ticket are on their way (at least once). A ticket is answered when all of its
- * messages are in the log of enough brokers, or when the first of them cannot be. */
+/* tickets.c: which messages of which ticket are on their way. At least once a ticket is answered when all of its
+ * messages are in the log of enough brokers, or when the first of them cannot be; exactly once by transaction.c. */
 #include "base/clock.h"
 #include "targets/kafka/kafka.h"
 

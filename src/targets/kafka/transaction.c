@@ -8,7 +8,13 @@
 #include "base/fault.h"
 #include "targets/kafka/kafka.h"
 
-enum { INIT_MS = 60000, ABORT_MS = 2000, DRAIN_MS = 1000 };
+enum {
+    INIT_MS = 60000,
+    ABORT_MS = 2000,
+    DRAIN_MS = 1000,
+    MANY = 4096,    /* a transaction of so many messages is not ended by */
+    LULL_US = 20000 /* a silence shorter than this */
+};
 
 /* ---------------------------------------------------------------- calls of librdkafka that answer with an error object
  */
@@ -169,6 +175,7 @@ static wb_code keep(kf_target *k, const wb_view *v, wb_ticket t, wb_error *err)
         k->cap_tickets = cap;
     }
     k->tickets[k->ntickets++] = t;
+    k->txn_grew_us = wb_mono_us();
     k->turn = (v->flags & WB_VIEW_OPEN) != 0;
     if (k->turn) return WB_OK; /* its stand is the one before it */
     wb_out_reset(&k->stand_pos);
@@ -193,7 +200,8 @@ wb_code kf_txn_after(kf_target *k, const wb_view *v, wb_ticket t, wb_error *err)
     return commit(k, err);
 }
 
-/* Nothing more waits. A commit costs a round of all brokers: of a slow trickle at most a fifth of the time. */
+/* Nothing more waits. A commit costs a round of all brokers: of a slow trickle at most a fifth of the time. In a flood
+ * a source lets its server get ahead now and then, which is no end. */
 wb_code kf_txn_flush(kf_target *k, int ms, wb_error *err)
 {
     rd_kafka_poll(k->rk, 0);
@@ -208,8 +216,10 @@ wb_code kf_txn_flush(kf_target *k, int ms, wb_error *err)
         answer_all(k);
         return WB_OK;
     }
-    bool rested = wb_mono_us() - k->committed_us >= WB_MIN(4 * k->commit_took_us, k->commit_interval_ms * 1000);
-    return ms < 0 || rested || is_due(k, true) ? commit(k, err) : WB_AGAIN;
+    int64_t now = wb_mono_us();
+    bool rested = now - k->committed_us >= WB_MIN(4 * k->commit_took_us, k->commit_interval_ms * 1000);
+    bool over = k->txn_messages < MANY || now - k->txn_grew_us >= LULL_US;
+    return ms < 0 || (rested && over) || is_due(k, true) ? commit(k, err) : WB_AGAIN;
 }
 
 /* ---------------------------------------------------------------- open and close */
