@@ -43,4 +43,11 @@ static inline int64_t wb_day_of(int64_t us, int64_t *rest)
 /* "[-]HH:MM:SS[.ffffff]" as PostgreSQL prints it: no fraction when it is 0, no trailing zeros. At most 24 bytes, no
  * NUL; returns the end. */
 char *wb_put_clock(char *q, int64_t us);
+
+/* A moment as people write it: 2024-06-01, 2024-06-01 12:00, 2024-06-01T12:00:00.5Z, ...+02:00 (RFC 3339 among them).
+ * Without an offset it is UTC; of a fraction microseconds count. false: it is none. */
+bool wb_time_parse(const char *z, int64_t *us) WB_MUST;
+/* "2024-06-01T12:00:00.5Z" into out, which it returns. */
+enum { WB_TIME_TEXT = 48 };
+const char *wb_time_text(int64_t us, char out[WB_TIME_TEXT]);
 #endif

@@ -124,8 +124,8 @@ def test_goes_on_in_the_log_of_mysql(my_wb, my):
     my.sql("insert into t values (3, 'three', 3)")
     wb = my_wb
     for source, words in (({"position": files, "snapshot": "never"}, "has no GTIDs"), ({"position": f"{gtids} {files}"}, "needs snapshot: never"),
-                          ({"position": "here", "snapshot": "never"}, "is not a position"), ({"start": {"time": "2026-01-01"}}, "no time is one place"),
-                          ({"start": {"file": state[0]}}, "belong together"), ({"start": {"lsn": "0/1"}}, "it knows gtid, file, pos"),
+                          ({"position": "here", "snapshot": "never"}, "is not a position"), ({"start": {"time": "2026-01-01"}}, "`start` needs snapshot: never"),
+                          ({"start": {"file": state[0]}}, "belong together"), ({"start": {"lsn": "0/1"}}, "it knows gtid, file, pos, time"),
                           ({"start": {"gtid": gtids}, "position": files}, "leave one of them out")):
         wb.write([wb.file_target()], source=source).run("--until", "now", code=(2, 3))
         assert words in wb.last_log(), wb.tail()

@@ -393,6 +393,44 @@ static void test_statements_of_rows(void **state)
     fixture_free(f);
 }
 
+/* A group that is passed over leaves nothing, and its time is known before. */
+static void test_passed_over(void **state)
+{
+    (void)state;
+    fixture *f = fixture_started("8.0.36");
+    ok(feed_gtid(f, 5));
+    assert_int_equal(f->last.kind, MY_EV_NOTHING);
+    assert_true(f->last.commit_us == 1600000000000001);
+    ok(feed_query(f, "BEGIN"));
+    ok(feed_small_map(f, 9, "t"));
+    ok(feed_row(f, 9, 1, 'a'));
+    event_begin(f);
+    put_hex(&f->event, "2a00000000000000");
+    ok(event_feed(f, MY_XID));
+    assert_int_equal(f->last.kind, MY_EV_GROUP);
+    assert_true(my_event_since(&f->last, 1600000000000001) && !my_event_since(&f->last, 1600000000000002));
+    my_decoder_pass(f->d);
+    assert_false(my_decoder_in_group(f->d));
+    insert_one(f, 6, 2, 'b');
+    assert_said(f, "begin " SID ":6\ninsert t #0 +int:2 text:b\ncommit 1\n");
+    fixture_free(f);
+}
+
+static void test_time_in_whole_seconds(void **state)
+{
+    (void)state;
+    fixture *f = fixture_started("10.11.6-MariaDB");
+    ok(feed_mariadb_gtid(f, 7, 0, ""));
+    event_begin(f);
+    put_hex(&f->event, "2a00000000000000");
+    ok(event_feed(f, MY_XID));
+    assert_int_equal(f->last.kind, MY_EV_GROUP);
+    int64_t us = (int64_t)f->timestamp * 1000000;
+    assert_true(f->last.whole_second && f->last.commit_us == us);
+    assert_true(my_event_since(&f->last, us + 999999) && !my_event_since(&f->last, us + 1000000));
+    fixture_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -413,6 +451,8 @@ int main(void)
         cmocka_unit_test(test_ddl),
         cmocka_unit_test(test_mariadb_two_phase_alter),
         cmocka_unit_test(test_statements_of_rows),
+        cmocka_unit_test(test_passed_over),
+        cmocka_unit_test(test_time_in_whole_seconds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

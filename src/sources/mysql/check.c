@@ -176,7 +176,8 @@ static void check_tables(checking *c)
 static wb_code check_all(checking *c, wb_host *h, wb_error *err)
 {
     wb_out told = {0};
-    wb_code code = my_told_text(c->s, &told, err);
+    int64_t us;
+    wb_code code = my_told_text(c->s, &told, &us, err);
     wb_out_fini(&told);
     if (code == WB_OK) code = my_link_open(&c->link, c->s, h, false, err);
     if (code == WB_OK) code = my_server_look(&c->link, &c->v, err);

@@ -60,7 +60,9 @@ typedef struct my_event {
     uint64_t start, end; /* in that file: where the event (the transaction: its GTID) begins, where it ends     */
     /* BEGIN, COMMIT, PREPARED, DDL */
     my_gtid gtid;
-    int64_t commit_us;  /* µs where the server says so, else whole seconds                                    */
+    int64_t
+        commit_us; /* µs where the server says so, else whole seconds. With the NOTHING of a GTID event too, if said */
+    bool whole_second;  /* that: the fraction is not known                                                    */
     uint64_t xid;       /* InnoDB's number; 0: none or not known yet (compressed)                             */
     uint32_t thread_id; /* of the session; 0: not known                                                       */
     uint64_t rows;
@@ -77,6 +79,12 @@ typedef struct my_event {
     /* with WB_AGAIN of my_decoder_next: bytes that the next row may need; 0: the hook asked to wait */
     size_t need;
 } my_event;
+
+/* A transaction's time is not before `us`, as far as is known: where the log has whole seconds, any within them. */
+static inline bool my_event_since(const my_event *ev, int64_t us)
+{
+    return ev->commit_us + (ev->whole_second ? 999999 : 0) >= us;
+}
 
 /* ---- hooks */
 typedef struct my_hooks {
@@ -139,6 +147,8 @@ wb_code my_decoder_part(my_decoder *d, const void *p, size_t n, bool last, my_ev
  * (0: an ordinary one). WB_AGAIN: nothing was appended; ev->need > 0: the next row wants a batch with that room, call
  * again with it; need 0: the table hook said so. */
 wb_code my_decoder_next(my_decoder *d, wb_batch *b, size_t room, my_event *ev, wb_error *err) WB_MUST;
+/* Instead of that: nothing of the group is read. */
+void my_decoder_pass(my_decoder *d);
 bool my_decoder_in_group(const my_decoder *d); /* between its first event and its last */
 
 /* XA transactions that are prepared and held: their number, and (i < number) the name and where it begins. Nothing from

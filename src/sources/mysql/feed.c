@@ -90,6 +90,7 @@ static void describe(const my_group *g, my_event *ev)
     ev->thread_id = g->thread_id;
     ev->server_id = g->server_id;
     ev->commit_us = commit_time(g, g->timestamp);
+    ev->whole_second = !g->commit_us && !g->us;
     ev->xa = wb_str_of(g->xa);
 }
 
@@ -132,7 +133,7 @@ static wb_code on_gtid(my_decoder *d, step *s, wb_error *err)
         return my_bad_event(d, s->h.type, err, "it is damaged");
     open_group(d, s);
     d->group.gtid = g.gtid;
-    d->group.commit_us = g.commit_us;
+    d->group.commit_us = s->ev->commit_us = g.commit_us;
     d->group.thread_id = g.thread_id;
     d->group.standalone = g.standalone;
     d->group.alter_start = g.start_alter || g.rollback_alter;

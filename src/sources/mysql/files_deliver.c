@@ -235,7 +235,7 @@ static bool is_gtid(const my_gtid *g, const my_bound *b)
 static wb_code begin_txn(my_files *s, const my_event *ev, wb_error *err)
 {
     if (!s->begun)
-        s->begun = s->from.kind == MY_BOUND_TIME ? ev->commit_us >= s->from.us
+        s->begun = s->from.kind == MY_BOUND_TIME ? my_event_since(ev, s->from.us)
                                                  : s->from.kind != MY_BOUND_GTID || is_gtid(&ev->gtid, &s->from);
     if (s->begun && past_stop(s, ev)) s->ended = true;
     bool skip = !s->begun || s->ended;

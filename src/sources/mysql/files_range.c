@@ -2,7 +2,6 @@
 #include "base/calendar.h"
 #include "files.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -19,41 +18,6 @@ static bool digits(const char *p, size_t n)
     for (size_t i = 0; i < n; i++)
         if (p[i] < '0' || p[i] > '9') return false;
     return n > 0 && n < 20;
-}
-
-static int number(const char *p, int n)
-{
-    int v = 0;
-    for (int i = 0; i < n; i++) v = v * 10 + (p[i] - '0');
-    return v;
-}
-
-/* 2024-06-01, 2024-06-01 12:00, 2024-06-01T12:00:00.5Z, ...+02:00 */
-static bool time_of(const char *z, int64_t *us)
-{
-    static const char form[] = "dddd-dd-dd dd:dd:dd";
-    size_t n = 0;
-    for (; z[n] && n < sizeof form - 1; n++) {
-        bool fits = form[n] == 'd' ? z[n] >= '0' && z[n] <= '9' : z[n] == form[n] || (form[n] == ' ' && z[n] == 'T');
-        if (!fits) break;
-    }
-    if (n != 10 && n != 16 && n != 19) return false;
-    int month = number(z + 5, 2), day = number(z + 8, 2), hour = n > 10 ? number(z + 11, 2) : 0;
-    int minute = n > 10 ? number(z + 14, 2) : 0, second = n > 16 ? number(z + 17, 2) : 0;
-    if (month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59 || second > 59) return false;
-    *us = ((wb_days_of(number(z, 4), month, day) * 24 + hour) * 60 + minute) * 60000000 + (int64_t)second * 1000000;
-    const char *p = z + n;
-    if (*p == '.' && n == 19) {
-        int64_t unit = 100000;
-        for (p++; *p >= '0' && *p <= '9'; p++, unit /= 10) *us += (*p - '0') * unit;
-    }
-    if (strcmp(p, "Z") == 0 || strcmp(p, "") == 0) return true;
-    bool zone = (*p == '+' || *p == '-') && isdigit((unsigned char)p[1]) && isdigit((unsigned char)p[2]) &&
-                (!p[3] || (p[3] == ':' && digits(p + 4, 2) && !p[6]));
-    if (!zone) return false;
-    int64_t away = number(p + 1, 2) * INT64_C(3600000000) + (p[3] ? number(p + 4, 2) * INT64_C(60000000) : 0);
-    *us -= *p == '+' ? away : -away;
-    return true;
 }
 
 static bool gtid_of(const char *z, char out[MY_GTID_TEXT])
@@ -78,7 +42,7 @@ wb_code my_bound_read(const char *text, const char *what, my_bound *out, wb_erro
     *out = (my_bound){.text = text};
     if (!text || !*text) return WB_OK;
     const char *colon = strrchr(text, ':'), *at = colon ? colon + 1 : text;
-    if (time_of(text, &out->us)) {
+    if (wb_time_parse(text, &out->us)) {
         out->kind = MY_BOUND_TIME;
     } else if (gtid_of(text, out->gtid)) {
         out->kind = MY_BOUND_GTID;

@@ -169,10 +169,11 @@ wb_code my_shape_load(my_link *l, wb_str schema, wb_str name, wb_arena *a, my_sc
     " COLUMN_COMMENT, COLUMN_KEY"
 enum { MY_COLUMN_SRID = 9 };
 void my_column_of_row(const my_link *l, my_schema_col *c, MYSQL_ROW row, wb_arena *a);
-/* Rows of information_schema.STATISTICS of a table whose columns are there, index after index: these fields, so ordered.
- * The key is the primary one, else the unique one that the server takes for it (COLUMN_KEY says PRI of its columns). */
+/* Rows of information_schema.STATISTICS of a table whose columns are there, index after index: these fields, so
+ * ordered. The key is the primary one, else the unique one that the server takes for it (COLUMN_KEY says PRI of its
+ * columns). */
 #define MY_KEY_FIELDS "INDEX_NAME, COLUMN_NAME, SUB_PART"
-#define MY_KEY_ORDER  "INDEX_NAME <> 'PRIMARY', INDEX_NAME, SEQ_IN_INDEX"
+#define MY_KEY_ORDER "INDEX_NAME <> 'PRIMARY', INDEX_NAME, SEQ_IN_INDEX"
 typedef struct my_keying {
     my_schema *of;
     uint16_t *key; /* of->key */
@@ -207,8 +208,10 @@ wb_code my_track_table(void *arg, const my_map *map, my_schema *out, wb_error *e
 bool my_track_wanted(void *arg, wb_str schema, wb_str table);
 wb_code my_track_ddl(my_source *s, const my_event *ev, wb_error *err) WB_MUST;
 void my_track_settled(my_source *s, wb_pos pos);
-/* open.c: `position` or `start`, as text; empty: neither says. */
-wb_code my_told_text(const my_source *s, wb_out *out, wb_error *err) WB_MUST;
+/* open.c: `position` or `start`, as text; empty: neither says, or a time does, *us (µs since 1970), which is else 0. */
+wb_code my_told_text(const my_source *s, wb_out *out, int64_t *us, wb_error *err) WB_MUST;
+/* start_time.c: the position from which on the log is of that time. Appends. */
+wb_code my_start_time(my_source *s, int64_t us, wb_out *out, wb_error *err) WB_MUST;
 
 /* missing.c: is `now` the table of `before` with columns added; what older rows have in these (arena: s->scratch); take
  * that back. */
@@ -273,9 +276,11 @@ struct my_source {
     my_server server;
     my_link side, dump;
     my_catalog cat;
-    wb_out start;   /* of the stream: a position */
-    wb_out told;    /* `position` or `start`, as text */
-    wb_arena arena; /* for the session: patterns */
+    wb_out start;    /* of the stream: a position */
+    wb_out told;     /* `position` or `start`, as text */
+    int64_t told_us; /* or as a time; 0: neither */
+    bool first_kept; /* the state has where the first start began */
+    wb_arena arena;  /* for the session: patterns */
     wb_patterns *patterns;
     my_decoder *decoder;
     my_history *history;
@@ -336,7 +341,7 @@ void my_view_close(my_source *s);
 bool my_view_is_free(const my_source *s);
 wb_code my_view_hold(my_source *s, const my_tables *t,
                      wb_error *err) WB_MUST; /* no ALTER TABLE from here on; snap.to */
-bool my_view_has_come(const my_source *s); /* the stream, to where it must */
+bool my_view_has_come(const my_source *s);   /* the stream, to where it must */
 wb_code my_view_wait_seen(my_source *s, bool *seen, wb_error *err) WB_MUST;
 bool my_snap_is_plain(const my_source *s, const sql_job *j); /* no view covers its table */
 /* snap_plan.c */
@@ -373,6 +378,7 @@ wb_code my_snap_ddl(my_source *s, const my_statement *st, wb_error *err) WB_MUST
 /* schema_track.c */
 wb_code my_side_again(my_source *s, wb_error *err) WB_MUST; /* s->side, connected */
 /* open.c */
+wb_code my_first_settled(my_source *s, wb_error *err) WB_MUST; /* every target has a place */
 wb_code my_open(void *ctx, wb_host *h, const wb_resume *resume, wb_error *err);
 void my_close(void *ctx);
 /* check.c, status.c, suggest.c, explain.c */

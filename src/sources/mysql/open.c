@@ -48,22 +48,21 @@ static wb_code here_and_now(my_source *s, wb_out *out, wb_error *err)
     return code;
 }
 
-/* `position`, or `start` in its words; empty: neither says. */
-wb_code my_told_text(const my_source *s, wb_out *out, wb_error *err)
+/* `position`, or `start` in its words. */
+wb_code my_told_text(const my_source *s, wb_out *out, int64_t *us, wb_error *err)
 {
-    static const sql_start_rule rule = {
-        {"gtid", "file", "pos"},
-        "the log is in the order of commits, whose times may go back; no time is one place in it.",
-        "Find the place with `walbrook decode` or mysqlbinlog --start-datetime, and write start: {file: …, pos: …}, or "
-        "{gtid: …}."};
+    static const sql_start_rule rule = {{"gtid", "file", "pos", "time"}};
     const char *texts[SQL_START_MAX];
+    *us = 0;
     wb_out_reset(out);
     wb_code code = sql_start_read(s->start_at, &rule, texts, err);
     if (code != WB_OK) return code;
-    bool any = texts[0] || texts[1] || texts[2];
-    if (any && s->position)
+    bool place = texts[0] || texts[1] || texts[2];
+    if ((place || texts[3]) && s->position)
         return wb_node_fail(s->start_at, err, "start and position say the same thing: leave one of them out.");
+    if (place && texts[3]) return wb_node_fail(s->start_at, err, "start: a place or a time, not both.");
     if (!texts[1] != !texts[2]) return wb_node_fail(s->start_at, err, "start: file and pos belong together.");
+    if (texts[3]) return sql_start_time(s->start_at, texts[3], us, err);
     if (s->position) wb_out_z(out, s->position);
     if (texts[0]) wb_out_z(out, texts[0]);
     if (texts[0] && texts[1]) wb_out_byte(out, ' ');
@@ -99,14 +98,16 @@ static wb_code told_place(my_source *s, wb_str text, wb_out *out, wb_error *err)
 /* Rows that lie behind are read with the columns of now, unless the log says theirs. */
 static wb_code check_told(const my_source *s, wb_error *err)
 {
+    const char *option = s->position ? "position" : "start";
     if (s->snapshot_mode != SQL_SNAP_NEVER)
-        return wb_fail(err, WB_E_CONFIG, WB_NEVER,
-                       "`position` needs snapshot: never: who has been there has the rows.");
+        return wb_fail(err, WB_E_CONFIG, WB_NEVER, "`%s` needs snapshot: never: who has been there has the rows.",
+                       option);
     if (strcasecmp(s->server.row_metadata, "FULL") == 0) return WB_OK;
-    wb_fail(
-        err, WB_E_SCHEMA, WB_NEVER,
-        "`position` needs binlog_row_metadata = FULL: the columns that tables had there are known from the log only.");
-    wb_hint(err, "SET PERSIST binlog_row_metadata = 'FULL' before the place where it begins; or leave `position` out.");
+    wb_fail(err, WB_E_SCHEMA, WB_NEVER,
+            "`%s` needs binlog_row_metadata = FULL: the columns that tables had there are known from the log only.",
+            option);
+    wb_hint(err, "SET PERSIST binlog_row_metadata = 'FULL' before the place where it begins; or leave `%s` out.",
+            option);
     return WB_E_SCHEMA;
 }
 
@@ -191,6 +192,13 @@ static wb_code begin_with_copy(my_source *s, wb_error *err)
     return code == WB_OK ? my_snap_begin_turns(s, err) : code;
 }
 
+static wb_code find_place(my_source *s, wb_out *out, wb_error *err)
+{
+    if (s->told_us && !s->tail) return my_start_time(s, s->told_us, out, err);
+    if (s->told.len && !s->tail) return told_place(s, (wb_str){s->told.p, s->told.len}, out, err);
+    return here_and_now(s, out, err);
+}
+
 /* Where the stream begins, and the tables' columns as they are there. */
 static wb_code find_start(my_source *s, const wb_resume *resume, wb_error *err)
 {
@@ -202,8 +210,7 @@ static wb_code find_start(my_source *s, const wb_resume *resume, wb_error *err)
     for (int i = 0; i < TRIES && code == WB_OK && !holds; i++) {
         if (!resume->pos.len) {
             wb_out_reset(from);
-            code = s->told.len && !s->tail ? told_place(s, (wb_str){s->told.p, s->told.len}, from, err)
-                                           : here_and_now(s, from, err);
+            code = find_place(s, from, err);
         }
         my_track_start start = {.baseline = !resume->pos.len, .from = {from->p, from->len}};
         if (code == WB_OK) code = my_track_open(s, &start, &holds, err);
@@ -214,11 +221,49 @@ static wb_code find_start(my_source *s, const wb_resume *resume, wb_error *err)
     return code;
 }
 
+/* Where the first start began is kept until every target has a place. One that has none after a crash begins there
+ * again, and not where another has come to: what lies between would be lost to it. */
+static const char first_key[] = "first_place";
+
+wb_code my_first_settled(my_source *s, wb_error *err)
+{
+    s->first_kept = false;
+    return sql_fact_del(s->host, first_key, err);
+}
+
+static wb_code keep_first(my_source *s, wb_pos from, wb_error *err)
+{
+    if (!sql_fact_on(s->host)) return WB_OK;
+    s->first_kept = true;
+    return wb_host_state_put(s->host, first_key, (wb_str){from.ptr, from.len}, err);
+}
+
+/* `at`: where to begin, for those that have a place and those that do not. */
+static wb_code go_back_to_first(my_source *s, wb_resume *at, wb_error *err)
+{
+    wb_str kept = {NULL, 0};
+    if (!sql_fact_on(s->host)) return WB_OK;
+    wb_code code = wb_host_state_get(s->host, first_key, &kept, err);
+    s->first_kept = code == WB_OK && kept.len;
+    if (!s->first_kept || !s->fresh) return code;
+    size_t n = 0;
+    char *room = wb_arena_alloc(&s->arena, MY_POS_MAX);
+    if (!room) return my_nomem(err);
+    my_pos_meet((wb_pos){kept.ptr, kept.len}, at->pos, room, MY_POS_MAX, &n);
+    if (!n) return WB_OK;
+    at->pos = (wb_pos){room, n};
+    return my_server_has(s, &s->side, &s->server, at->pos, err);
+}
+
 /* The stream; what is to be copied still, for old targets and new ones, comes in turns with it. */
 static wb_code begin_with_stream(my_source *s, const wb_resume *resume, bool copies, wb_error *err)
 {
     sql_copy *c = &s->snap.copy;
-    wb_code code = find_start(s, resume, err);
+    wb_resume at = *resume;
+    bool plain = !copies && !s->tail;
+    wb_code code = plain && at.pos.len ? go_back_to_first(s, &at, err) : WB_OK;
+    if (code == WB_OK) code = find_start(s, &at, err);
+    if (code == WB_OK && plain && !at.pos.len) code = keep_first(s, (wb_pos){s->start.p, s->start.len}, err);
     if (code == WB_OK && copies) {
         c->fresh = c->held = s->fresh;
         code = my_snap_plan_fresh(s, s->fresh, err);
@@ -244,8 +289,8 @@ static wb_code begin_session(my_source *s, const wb_resume *resume, wb_error *er
     if (code == WB_OK) code = load_tables(s, err);
     if (code != WB_OK) return code;
     if (s->snapshot_mode == SQL_SNAP_ONLY) return snapshot_only(s, &r, err);
-    code = my_told_text(s, &s->told, err);
-    if (code == WB_OK && s->told.len && !s->tail && !r.pos.len) code = check_told(s, err);
+    code = my_told_text(s, &s->told, &s->told_us, err);
+    if (code == WB_OK && (s->told.len || s->told_us) && !s->tail && !r.pos.len) code = check_told(s, err);
     if (code != WB_OK) return code;
     bool copies = s->fresh && s->snapshot_mode != SQL_SNAP_NEVER, free = s->snapshot_locking == MY_LOCKING_NONE;
     code = identify(s, r.pos, err);

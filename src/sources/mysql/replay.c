@@ -279,6 +279,7 @@ static void describe(const my_decoder *d, my_event *ev)
     ev->end = g->end;
     ev->gtid = g->gtid;
     ev->commit_us = g->commit_us ? g->commit_us : (int64_t)g->timestamp * 1000000 + g->us;
+    ev->whole_second = !g->commit_us && !g->us;
     ev->timestamp = g->timestamp;
     ev->server_id = g->server_id;
     ev->thread_id = g->thread_id;
@@ -308,6 +309,11 @@ static void finish(my_decoder *d)
     d->place = d->offset;
     my_held_clear(d, &d->held);
     my_spool_trim(d);
+}
+
+void my_decoder_pass(my_decoder *d)
+{
+    if (!d->failed && d->state == MY_DELIVER) finish(d);
 }
 
 wb_code my_decoder_next(my_decoder *d, wb_batch *b, size_t room, my_event *ev, wb_error *err)

@@ -61,9 +61,10 @@ static const wb_option options[] = {
      .type = WB_OPT_NODE,
      .offset = AT(start_at),
      .flags = WB_OPT_ADVANCED,
-     .brief = "The same as position, as a map: {gtid: …} or {file: …, pos: …}, or all three",
-     .detail = "Not {time: …}: the log is not in the order of times; `walbrook decode` shows where a time is.",
-     .example = "{file: binlog.000003, pos: 157}"},
+     .brief = "The same as position, as a map: {gtid: …} or {file: …, pos: …}, or all three; or {time: …}",
+     .detail = "A time: the first transaction in the log that was committed then or later, and all that follow it. "
+               "RFC 3339, or \"2026-05-31 12:00:00\", which is UTC.",
+     .example = "{time: 2026-05-31T14:00:00+02:00}"},
     {.name = "snapshot_locking",
      .type = WB_OPT_ENUM,
      .offset = AT(snapshot_locking),
@@ -160,6 +161,8 @@ static wb_code settle(void *ctx, wb_pos pos, wb_error *err)
 {
     my_source *s = ctx;
     my_track_settled(s, pos);
+    wb_code code = WB_UNLIKELY(s->first_kept) && pos.len ? my_first_settled(s, err) : WB_OK;
+    if (code != WB_OK) return code;
     return s->snap.copy.ledger.n ? sql_copy_settled(&s->snap.copy, pos, err) : WB_OK;
 }
 

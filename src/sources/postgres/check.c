@@ -341,8 +341,9 @@ static wb_code check_slot(checking *c, wb_error *err)
 static wb_code check_all(checking *c, wb_error *err)
 {
     pg_lsn told;
+    int64_t us;
     pg_timeline_recall(c->s, c->h);
-    wb_code code = pg_told_position(c->s, &told, err);
+    wb_code code = pg_told_position(c->s, &told, &us, err);
     if (code == WB_OK) code = pg_link_open(&c->link, c->s, c->h, PG_SQL, err);
     if (code == WB_OK) code = pg_options_fit(c->s, c->link.version, err);
     if (code == WB_OK) code = pg_service_look(&c->link, &c->service, err);

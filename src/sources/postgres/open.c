@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/calendar.h"
 #include "base/clock.h"
 #include "base/options.h"
 #include "sources/sql/start.h"
@@ -134,11 +135,12 @@ static wb_code connect_both(pg_source *s, bool again, wb_error *err)
 typedef struct plan {
     pg_lsn pos; /* where targets want to go on; 0: none has a position        */
     pg_slot slot;
-    bool slot_ours; /* made by this pipeline, says the state                      */
-    bool make_slot; /* before it, an old one of ours is dropped                   */
-    bool first;     /* publications may be made and changed                       */
-    bool snapshot;  /* for s->fresh                                               */
-    pg_lsn told;    /* slot_position or start; 0: not given                       */
+    bool slot_ours;  /* made by this pipeline, says the state                      */
+    bool make_slot;  /* before it, an old one of ours is dropped                   */
+    bool first;      /* publications may be made and changed                       */
+    bool snapshot;   /* for s->fresh                                               */
+    pg_lsn told;     /* slot_position or start; 0: not given                       */
+    int64_t told_us; /* or a time; 0: none */
 } plan;
 
 static wb_code check_kind(const pg_source *s, const pg_slot *slot, wb_error *err)
@@ -201,19 +203,19 @@ static wb_code check_slot(pg_source *s, const plan *p, wb_error *err)
     return WB_OK;
 }
 
-/* slot_position or start: how far somebody else had read; 0: neither says. */
-wb_code pg_told_position(const pg_source *s, pg_lsn *told, wb_error *err)
+/* slot_position or start: how far somebody else had read, or from when on. */
+wb_code pg_told_position(const pg_source *s, pg_lsn *told, int64_t *us, wb_error *err)
 {
-    static const sql_start_rule rule = {
-        {"lsn"},
-        "a slot begins where it was made or read to, and cannot go back to a time.",
-        "Write start: {lsn: …} with what the tool that read the slot before said last; or copy the tables (snapshot)."};
+    static const sql_start_rule rule = {{"lsn", "time"}};
     const char *texts[SQL_START_MAX], *text = s->slot_position;
     *told = 0;
+    *us = 0;
     wb_code code = sql_start_read(s->start_at, &rule, texts, err);
     if (code != WB_OK) return code;
-    if (text && texts[0])
+    if (text && (texts[0] || texts[1]))
         return wb_node_fail(s->start_at, err, "start and slot_position say the same thing: leave one of them out.");
+    if (texts[0] && texts[1]) return wb_node_fail(s->start_at, err, "start: a place or a time, not both.");
+    if (texts[1]) return sql_start_time(s->start_at, texts[1], us, err);
     if (texts[0]) text = texts[0];
     if (!text || pg_lsn_parse(wb_str_of(text), told)) return WB_OK;
     wb_fail(err, WB_E_CONFIG, WB_NEVER, "%s is '%.40s', which is not an LSN.",
@@ -264,12 +266,12 @@ static wb_code check_strange_slot(pg_source *s, plan *p, wb_error *err)
 /* A new slot begins now: what lies between would be lost. */
 static wb_code no_slot_to_start(pg_source *s, const plan *p, wb_error *err)
 {
-    char text[PG_LSN_TEXT];
+    char lsn[PG_LSN_TEXT], time[WB_TIME_TEXT];
     wb_fail(
         err, WB_E_CONFIG, WB_NEVER,
         "Changes are to begin at %s, and the replication slot %s, which would have kept the log from there, does not "
-        "exist.",
-        pg_lsn_text(p->told, text), s->names.slot);
+        "exist; a new one begins now.",
+        p->told_us ? wb_time_text(p->told_us, time) : pg_lsn_text(p->told, lsn), s->names.slot);
     wb_hint(err,
             "Name the slot that the tool before has read in `slot`; or copy the tables (snapshot: initial), without "
             "a place to begin at.");
@@ -280,7 +282,7 @@ static wb_code no_slot_to_start(pg_source *s, const plan *p, wb_error *err)
 static wb_code make_plan(pg_source *s, plan *p, wb_error *err)
 {
     char made[PG_NAME], making[PG_NAME];
-    wb_code code = pg_told_position(s, &p->told, err);
+    wb_code code = pg_told_position(s, &p->told, &p->told_us, err);
     if (code == WB_OK) code = pg_slot_look(&s->side, s->names.slot, &p->slot, err);
     if (code == WB_OK) code = sql_fact_get(s->host, "slot", made, sizeof made, err);
     if (code == WB_OK) code = sql_fact_get(s->host, "making_slot", making, sizeof making, err);
@@ -298,7 +300,7 @@ static wb_code make_plan(pg_source *s, plan *p, wb_error *err)
     p->first = !keep;
     if (keep) return p->slot_ours ? check_slot(s, p, err) : check_strange_slot(s, p, err);
     p->make_slot = true;
-    if (p->told && !p->snapshot && !s->tail) return no_slot_to_start(s, p, err);
+    if ((p->told || p->told_us) && !p->snapshot && !s->tail) return no_slot_to_start(s, p, err);
     if (p->slot.exists && p->slot.active) return pg_slot_active(&p->slot, s->names.slot, err);
     if (s->create_slot) return WB_OK;
     wb_fail(err, WB_E_CONFIG, WB_NEVER, "The replication slot %s does not exist, and create_slot is off.",
@@ -479,6 +481,18 @@ static wb_code refuse_late_publication(pg_source *s, const plan *p, wb_error *er
     return WB_E_CONFIG;
 }
 
+/* A target that has no place begins where the slot does, or later, if so told: also one that lost its place to a crash
+ * before its first checkpoint, while another has one. */
+static wb_code place_in_slot(pg_source *s, plan *p, wb_error *err)
+{
+    pg_lsn *from = &p->slot.confirmed;
+    wb_code code = WB_OK;
+    if (p->pos && !s->fresh) return WB_OK;
+    if (p->told_us) code = pg_start_time(s, &p->slot, p->told_us, !p->pos, from, err);
+    if (p->pos) *from = WB_MIN(WB_MAX(*from, p->told), p->pos);
+    return code;
+}
+
 static wb_code begin_session(pg_source *s, const wb_resume *resume, wb_error *err)
 {
     plan p = {.pos = s->tail ? 0 : pg_pos_lsn(resume->pos)};
@@ -496,6 +510,7 @@ static wb_code begin_session(pg_source *s, const wb_resume *resume, wb_error *er
     if (code == WB_OK) code = refuse_late_publication(s, &p, err);
     if (code == WB_OK) code = pg_pub_prepare(s, &s->side, p.first, err);
     if (code == WB_OK) code = pg_ddl_open(s, p.pos, err);
+    if (code == WB_OK && !p.make_slot && !p.snapshot && !s->tail) code = place_in_slot(s, &p, err);
     return code == WB_OK ? start(s, &p, resume, err) : code;
 }
 

@@ -521,7 +521,11 @@ wb_code pg_service_look(pg_link *l, const pg_service **out, wb_error *err) WB_MU
 wb_code pg_check(void *ctx, wb_host *h, wb_report *r, wb_error *err);
 /* s->timeline and s->system from the state. Not while another thread reads the state. */
 void pg_timeline_recall(pg_source *s, wb_host *h);
-wb_code pg_told_position(const pg_source *s, pg_lsn *told, wb_error *err) WB_MUST;
+/* slot_position or start: 0: neither says; *us: or a time, µs since 1970, else 0 */
+wb_code pg_told_position(const pg_source *s, pg_lsn *told, int64_t *us, wb_error *err) WB_MUST;
+/* start_time.c: the place in what the slot has from which on it is of that time, into *out, if it is later. Once
+ * s->pub_list is there, on s->repl, which is another one then. search false: only if it was found before. */
+wb_code pg_start_time(pg_source *s, const pg_slot *slot, int64_t us, bool search, pg_lsn *out, wb_error *err) WB_MUST;
 wb_code pg_tip(void *ctx, wb_host *h, void *out, size_t cap, size_t *len, wb_error *err);
 wb_code pg_status(void *ctx, wb_host *h, wb_pos settled, const wb_facts *facts, wb_error *err);
 wb_code pg_drop(void *ctx, wb_host *h, void (*say)(void *arg, const char *line), void *arg, wb_error *err);

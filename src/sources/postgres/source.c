@@ -85,9 +85,11 @@ static const wb_option options[] = {
      .type = WB_OPT_NODE,
      .offset = AT(start_at),
      .flags = WB_OPT_ADVANCED,
-     .brief = "The same as slot_position, as a map: {lsn: …}",
-     .detail = "Not {time: …}: a slot cannot go back to a time.",
-     .example = "{lsn: 0/16B3748}"},
+     .brief = "The same as slot_position, as a map: {lsn: …}; or {time: …}",
+     .detail =
+         "A time: the first transaction of the slot that was committed then or later, and all that follow it. The "
+         "slot must be older. RFC 3339, or \"2026-05-31 12:00:00\", which is UTC.",
+     .example = "{time: 2026-05-31T14:00:00+02:00}"},
     {.name = "failover",
      .type = WB_OPT_ENUM,
      .offset = AT(failover),

@@ -3,13 +3,10 @@
 
 #include <stdio.h>
 
+#include "base/calendar.h"
+
 static wb_code unknown_word(const wb_node *value, const char *key, const sql_start_rule *rule, wb_error *err)
 {
-    if (strcmp(key, "time") == 0) {
-        wb_code code = wb_node_fail(value, err, "start: {time: …} cannot be: %s", rule->no_time);
-        wb_hint(err, "%s", rule->time_hint);
-        return code;
-    }
     char known[80] = "";
     for (size_t w = 0, at = 0; rule->words[w] && at < sizeof known; w++)
         at += (size_t)snprintf(known + at, sizeof known - at, "%s%s", w ? ", " : "", rule->words[w]);
@@ -32,4 +29,22 @@ wb_code sql_start_read(const wb_node *n, const sql_start_rule *rule, const char 
         texts[w] = value->text;
     }
     return WB_OK;
+}
+
+wb_code sql_start_time(const wb_node *n, const char *text, int64_t *us, wb_error *err)
+{
+    if (wb_time_parse(text, us) && *us > 0) return WB_OK;
+    wb_code code = wb_node_fail(n, err, "start: time is '%.60s', which is no time since 1970.", text);
+    wb_hint(err, "It looks like 2026-05-31T14:00:00+02:00, 2026-05-31T12:00:00.25Z or 2026-05-31 12:00:00, which is "
+                 "UTC, too.");
+    return code;
+}
+
+wb_code sql_start_ahead(int64_t us, int64_t now_us, wb_error *err)
+{
+    char at[WB_TIME_TEXT], now[WB_TIME_TEXT];
+    wb_fail(err, WB_E_CONFIG, WB_NEVER, "start: time is %s, and by the server's clock it is %s.", wb_time_text(us, at),
+            wb_time_text(now_us, now));
+    wb_hint(err, "A time without an offset is UTC. To begin with the next change leave `start` out.");
+    return WB_E_CONFIG;
 }
