@@ -23,8 +23,8 @@ typedef struct wb_str {
 /* ---------------------------------------------------------------- values */
 
 typedef enum wb_kind {
-    WB_ABSENT = 0, /* the server did not send it                                          */
-    WB_UNCHANGED,  /* the server says: as before, value not sent (TOAST)                   */
+    WB_ABSENT = 0,  /* the server did not send it                                          */
+    WB_UNCHANGED,   /* the server says: as before, value not sent (TOAST)                   */
     WB_NULL,
     WB_BOOL,        /* number form: i = 0 or 1; text form: "t" / "f"                        */
     WB_INT,         /* number form: i                                                       */
@@ -71,11 +71,11 @@ typedef struct wb_value {
 /* ---------------------------------------------------------------- tables */
 
 enum {
-    WB_COL_KEY = 1, /* part of wb_table.key                                          */
+    WB_COL_KEY = 1,          /* part of wb_table.key                                          */
     WB_COL_NOT_NULL = 2,
     WB_COL_GENERATED = 4,
     WB_COL_DEFAULT_KNOWN = 8, /* `missing` is what rows older than the column show             */
-    WB_COL_ADDED = 16         /* made by a transform; no such column at the source             */
+    WB_COL_ADDED = 16        /* made by a transform; no such column at the source             */
 };
 
 typedef struct wb_column {
@@ -92,8 +92,8 @@ typedef struct wb_column {
     int32_t type_mod;   /* PostgreSQL: atttypmod; -1 none                                      */
     uint32_t base_id;   /* PostgreSQL: what is under a domain; else as type_id; 0: not known   */
     int32_t base_mod;
-    int32_t id;   /* stable across renames (PostgreSQL: attnum); 0: not known            */
-    uint8_t kind; /* wb_kind                                                             */
+    int32_t id;         /* stable across renames (PostgreSQL: attnum); 0: not known            */
+    uint8_t kind;       /* wb_kind                                                             */
     uint8_t flags;
 } wb_column;
 
@@ -109,7 +109,7 @@ typedef struct wb_table {
     uint64_t id;     /* stable across renames (PostgreSQL: relation OID)                       */
     wb_str schema, name;
     wb_str source_schema, source_name; /* before any rename                                    */
-    wb_str route;                      /* set by a route transform; else empty                                   */
+    wb_str route;    /* set by a route transform; else empty                                   */
     uint32_t ncols, nkey;
     uint32_t flags;
     const wb_column *cols;
@@ -177,10 +177,10 @@ enum {
     WB_C_LAST_OF_TABLE = 2,
     WB_C_FIRST_OF_SNAPSHOT = 4,
     WB_C_LAST_OF_SNAPSHOT = 8,
-    WB_C_KEY_CHANGED = 16, /* UPDATE whose old key differs: `before` has at least the old key  */
-    WB_C_COPYING = 32,     /* its table is not copied to the end: the row may be missing; it will be read, unless all
-                              of it is in this change */
-    WB_C_RESELECTED = 64   /* some of its values have WB_V_RESELECTED                           */
+    WB_C_KEY_CHANGED = 16,   /* UPDATE whose old key differs: `before` has at least the old key  */
+    WB_C_COPYING = 32,       /* its table is not copied to the end: the row may be missing; it will be read, unless all
+                                of it is in this change */
+    WB_C_RESELECTED = 64     /* some of its values have WB_V_RESELECTED                           */
 };
 
 typedef enum wb_ddl_kind { WB_DDL_CREATE, WB_DDL_ALTER, WB_DDL_DROP } wb_ddl_kind;
@@ -192,12 +192,12 @@ enum {
 /* What a schema change did. One statement that changes several tables is several changes with the same text. A
  * statement about a whole schema (CREATE DATABASE) has a table without name and columns. */
 typedef struct wb_ddl {
-    uint8_t kind;           /* wb_ddl_kind; a rename is an ALTER                               */
-    uint8_t flags;          /* WB_DDL_*                                                        */
-    const wb_table *before; /* NULL: CREATE, or not known                                      */
-    const wb_table *after;  /* NULL: DROP                                                      */
-    wb_str sql;             /* the statement; empty: the source does not tell (PostgreSQL)     */
-    wb_str schema;          /* where its names without a schema are; empty: not known          */
+    uint8_t kind;            /* wb_ddl_kind; a rename is an ALTER                               */
+    uint8_t flags;           /* WB_DDL_PART, WB_DDL_WIDER                                       */
+    const wb_table *before;  /* NULL: CREATE, or not known                                      */
+    const wb_table *after;   /* NULL: DROP                                                      */
+    wb_str sql;              /* the statement; empty: the source does not tell (PostgreSQL)     */
+    wb_str schema;           /* where its names without a schema are; empty: not known          */
 } wb_ddl;
 
 /* The event of the log that rows came in (MySQL): a change is its row number ordinal - first. */
@@ -211,19 +211,19 @@ typedef struct wb_change {
     uint8_t op; /* wb_op */
     uint8_t flags;
     uint16_t spare;
-    uint32_t txn;              /* index into the batch's txns                                     */
-    const wb_table *table;     /* NULL only for WB_MESSAGE                                        */
-    const wb_value *before;    /* table->ncols values, or NULL: not sent. Key only: the rest ABSENT */
-    const wb_value *after;     /* table->ncols values, or NULL (DELETE, TRUNCATE)                 */
-    union {                    /* look at op first */
+    uint32_t txn;            /* index into the batch's txns                                     */
+    const wb_table *table;   /* NULL only for WB_MESSAGE                                        */
+    const wb_value *before;  /* table->ncols values, or NULL: not sent. Key only: the rest ABSENT */
+    const wb_value *after;   /* table->ncols values, or NULL (DELETE, TRUNCATE)                 */
+    union { /* look at op first */
         const wb_ddl *ddl;     /* of WB_DDL; NULL: an ALTER of which no more is known             */
         const wb_event *event; /* of INSERT, UPDATE, DELETE; NULL: not known                      */
     };
-    uint64_t ordinal; /* in its committed transaction, from 0, before any filter. A schema change that the
-                       * log does not hold, because the source worked it out, has that of the change after it,
-                       * and is in one batch with it                                     */
-    uint64_t place;   /* the record's "position": LSN, offset; 0                         */
-    uint64_t targets; /* bit a target that gets it; set by the engine                    */
+    uint64_t ordinal;        /* in its committed transaction, from 0, before any filter. A schema change that the
+                              * log does not hold, because the source worked it out, has that of the change after it,
+                              * and is in one batch with it                                     */
+    uint64_t place;          /* the record's "position": LSN, offset; 0                         */
+    uint64_t targets;        /* bit a target that gets it; set by the engine                    */
 } wb_change;
 
 /* A READ that says: this table is there and has no rows. */
@@ -246,7 +246,7 @@ typedef struct wb_batch wb_batch;
 enum {
     WB_BATCH_RESET = 1, /* first batch of a snapshot: the target begins from nothing                            */
     WB_BATCH_AGAIN = 2, /* with RESET: nothing but an unfinished snapshot came since the last one: it is void    */
-    WB_VIEW_OPEN = 4, /* a piece of a turn: its stand is the one before the turn, what it brings counts with the end */
+    WB_VIEW_OPEN = 4,   /* a piece of a turn: its stand is the one before the turn, what it brings counts with the end */
     WB_VIEW_ABANDON = 8 /* the turn that is open does not end: first take back what its pieces brought            */
 };
 
@@ -257,20 +257,19 @@ WB_API const char *wb_batch_copy(wb_batch *b, const void *p, size_t n); /* n byt
 WB_API wb_value *wb_batch_values(wb_batch *b, size_t n);                /* n values, all ABSENT    */
 WB_API wb_change *wb_batch_change(wb_batch *b); /* appends one, zeroed, its txn = the last txn     */
 /* Appends a schema change; the batch holds references on the tables (either may be NULL, not both) and copies sql. */
-WB_API wb_change *wb_batch_ddl(wb_batch *b, wb_ddl_kind kind, const wb_table *before, const wb_table *after,
-                               wb_str sql);
+WB_API wb_change *wb_batch_ddl(wb_batch *b, wb_ddl_kind kind, uint8_t flags, const wb_table *before,
+                               const wb_table *after, wb_str sql);
 /* Says of the last change, a schema change, what its statement's default schema was (copied). */
 WB_API void wb_batch_ddl_schema(wb_batch *b, wb_str schema);
-WB_API void wb_batch_ddl_flags(wb_batch *b, uint8_t flags); /* of the last change, a schema change */
-WB_API wb_change *wb_batch_last_change(wb_batch *b);        /* NULL when there is none; valid until the next one  */
-WB_API wb_change *wb_batch_at(wb_batch *b, size_t i);       /* NULL: no such one; valid until the next one */
-WB_API wb_txn *wb_batch_txn(wb_batch *b);                   /* appends one, zeroed; valid until the next call  */
-WB_API wb_txn *wb_batch_last_txn(wb_batch *b);              /* NULL when there is none                         */
+WB_API wb_change *wb_batch_last_change(wb_batch *b); /* NULL when there is none; valid until the next one  */
+WB_API wb_change *wb_batch_at(wb_batch *b, size_t i); /* NULL: no such one; valid until the next one */
+WB_API wb_txn *wb_batch_txn(wb_batch *b);       /* appends one, zeroed; valid until the next call  */
+WB_API wb_txn *wb_batch_last_txn(wb_batch *b);  /* NULL when there is none                         */
 WB_API void wb_batch_table(wb_batch *b, const wb_table *t); /* the batch holds a reference; cheap when repeated */
-WB_API bool wb_batch_full(const wb_batch *b);               /* big enough: put it                              */
+WB_API bool wb_batch_full(const wb_batch *b);   /* big enough: put it                              */
 WB_API size_t wb_batch_count(const wb_batch *b);
 WB_API bool wb_batch_failed(const wb_batch *b);
-WB_API void wb_batch_set_reset(wb_batch *b, bool again);      /* again: WB_BATCH_AGAIN as well      */
+WB_API void wb_batch_set_reset(wb_batch *b, bool again); /* again: WB_BATCH_AGAIN as well      */
 WB_API void wb_batch_set_targets(wb_batch *b, uint64_t mask); /* only these targets; default: all  */
 
 /* ---------------------------------------------------------------- views (a target reads them) */
@@ -284,8 +283,8 @@ typedef struct wb_view {
     size_t nchanges, ntxns; /* of the whole batch: take changes with wb_view_next only  */
     uint64_t bit;
     wb_stand stand;
-    uint32_t flags; /* WB_BATCH_*, WB_VIEW_* */
-    bool ends_txn;  /* the view ends with a whole transaction: a SQL target may commit here */
+    uint32_t flags;         /* WB_BATCH_*, WB_VIEW_* */
+    bool ends_txn;          /* the view ends with a whole transaction: a SQL target may commit here */
 } wb_view;
 
 /* The next change of the view at or after *i, which moves past it; NULL at the end. Start with *i = 0. */
@@ -297,7 +296,10 @@ static inline const wb_change *wb_view_next(const wb_view *v, size_t *i)
     }
     return NULL;
 }
-static inline const wb_txn *wb_view_txn(const wb_view *v, const wb_change *c) { return &v->txns[c->txn]; }
+static inline const wb_txn *wb_view_txn(const wb_view *v, const wb_change *c)
+{
+    return &v->txns[c->txn];
+}
 
 #ifdef __cplusplus
 }

@@ -175,6 +175,12 @@ static bool is_covered(const glob *g, const glob *by)
     return same || (by->len == 1 && by->kind[0] == UNIT_ANY) || (literal && glob_match(by, (wb_str){g->text, g->len}));
 }
 
+/* Is it about tables of this schema? */
+static bool speaks_of(const pattern *x, wb_str schema)
+{
+    return x->nparts == 1 || (x->nparts == 2 && glob_match(&x->parts[0], schema));
+}
+
 /* Does the list's i-th pattern (n: everything) give a table of the schema that none behind it takes away? */
 static bool gives(const wb_patterns *p, size_t i, wb_str schema)
 {
@@ -184,8 +190,7 @@ static bool gives(const wb_patterns *p, size_t i, wb_str schema)
     const glob *g = i < p->n ? &p->all[i].parts[p->all[i].nparts - 1] : &all;
     for (size_t k = i < p->n ? i + 1 : 0; k < p->n; k++) {
         const pattern *x = &p->all[k];
-        bool speaks = x->nparts == 1 || (x->nparts == 2 && glob_match(&x->parts[0], schema));
-        if (x->negative && speaks && is_covered(g, &x->parts[x->nparts - 1])) return false;
+        if (x->negative && speaks_of(x, schema) && is_covered(g, &x->parts[x->nparts - 1])) return false;
     }
     return true;
 }
@@ -195,10 +200,14 @@ bool wb_patterns_match_schema(const wb_patterns *p, wb_str schema)
     if (!p || (p->all[0].negative && gives(p, p->n, schema))) return true;
     for (size_t i = 0; i < p->n; i++) {
         const pattern *x = &p->all[i];
-        bool speaks = x->nparts == 1 || (x->nparts == 2 && glob_match(&x->parts[0], schema));
-        if (!x->negative && speaks && gives(p, i, schema)) return true;
+        if (!x->negative && speaks_of(x, schema) && gives(p, i, schema)) return true;
     }
     return false;
+}
+
+bool wb_patterns_match_named(const wb_patterns *p, wb_str schema, wb_str name)
+{
+    return name.len ? wb_patterns_match(p, schema, name) : wb_patterns_match_schema(p, schema);
 }
 
 bool wb_patterns_match_column(const wb_patterns *p, wb_str schema, wb_str table, wb_str column)

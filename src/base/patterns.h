@@ -19,6 +19,8 @@ size_t wb_patterns_parts(const wb_patterns *p);
 bool wb_patterns_match(const wb_patterns *p, wb_str schema, wb_str name);
 /* Could a table of this schema match? When in doubt it could. */
 bool wb_patterns_match_schema(const wb_patterns *p, wb_str schema);
+/* The table, or the schema if the name is empty: what a change is about. */
+bool wb_patterns_match_named(const wb_patterns *p, wb_str schema, wb_str name);
 /* Columns: column, table.column or schema.table.column. */
 bool wb_patterns_match_column(const wb_patterns *p, wb_str schema, wb_str table, wb_str column);
 

@@ -101,7 +101,8 @@ wb_change *wb_batch_change(wb_batch *b)
     return c;
 }
 
-wb_change *wb_batch_ddl(wb_batch *b, wb_ddl_kind kind, const wb_table *before, const wb_table *after, wb_str sql)
+wb_change *wb_batch_ddl(wb_batch *b, wb_ddl_kind kind, uint8_t flags, const wb_table *before, const wb_table *after,
+                        wb_str sql)
 {
     static const wb_ddl unknown = {.kind = WB_DDL_ALTER};
     wb_ddl *d = wb_batch_alloc(b, sizeof *d);
@@ -112,18 +113,9 @@ wb_change *wb_batch_ddl(wb_batch *b, wb_ddl_kind kind, const wb_table *before, c
     c->op = WB_DDL;
     c->table = after ? after : before;
     c->ddl = d ? d : &unknown;
-    if (d) *d = (wb_ddl){.kind = (uint8_t)kind, .before = before, .after = after, .sql = {text, sql.len}};
+    if (d)
+        *d = (wb_ddl){.kind = (uint8_t)kind, .flags = flags, .before = before, .after = after, .sql = {text, sql.len}};
     return c;
-}
-
-void wb_batch_ddl_flags(wb_batch *b, uint8_t flags)
-{
-    wb_change *c = wb_batch_last_change(b);
-    wb_ddl *d = c && c->op == WB_DDL && c->ddl ? wb_batch_alloc(b, sizeof *d) : NULL;
-    if (!d) return; /* the batch knows */
-    *d = *c->ddl;
-    d->flags = flags;
-    c->ddl = d;
 }
 
 wb_change *wb_batch_at(wb_batch *b, size_t i) { return i < b->nchanges ? &b->changes[i] : NULL; }

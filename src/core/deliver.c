@@ -102,9 +102,8 @@ static seen_table *look(wb_pipeline *p, const wb_table *t)
     forget(p, s);
     for (size_t i = 0; i < p->nlanes; i++) {
         const wb_selection *sel = &p->lanes[i].config->select;
-        bool wanted = t->name.len ? wb_patterns_match(sel->tables, t->source_schema, t->source_name)
-                                  : wb_patterns_match_schema(sel->tables, t->source_schema);
-        if (wanted) s->mask |= p->lanes[i].bit;
+        if (wb_patterns_match_named(sel->tables, t->source_schema, t->name.len ? t->source_name : t->name))
+            s->mask |= p->lanes[i].bit;
     }
     if (p->deliver->any_columns) {
         s->project = calloc(p->nlanes, sizeof *s->project);

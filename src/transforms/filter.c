@@ -231,8 +231,7 @@ static wb_code make_plan(void *ctx, const wb_table *in, wb_made *made, wb_error 
     if (!plan) return no_memory(err);
     made->plan = plan;
     plan->out_of_scope = !wb_patterns_match(f->scope_patterns, in->schema, in->name);
-    plan->refused = in->name.len ? !wb_patterns_match(f->table_patterns, in->schema, in->name)
-                                 : !wb_patterns_match_schema(f->table_patterns, in->schema);
+    plan->refused = !wb_patterns_match_named(f->table_patterns, in->schema, in->name);
     wb_literal *literals = (wb_literal *)(void *)&plan->tests[f->nconditions];
     bool looked_at = !plan->out_of_scope && !plan->refused;
     for (size_t i = 0; i < f->nconditions && looked_at; i++) {

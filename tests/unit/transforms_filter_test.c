@@ -38,7 +38,7 @@ static void test_schemas(void **state)
         bool dropped;
     } all[] = {{"tables", "shop.orders", false}, {"tables", "other.*", true}, {"tables", "!shop.*", true}};
     const wb_table *shop = kit_table("shop", "", "");
-    wb_change *c = wb_batch_ddl(kit_batch, WB_DDL_CREATE, NULL, shop, WB_STR("create database shop"));
+    wb_change *c = wb_batch_ddl(kit_batch, WB_DDL_CREATE, 0, NULL, shop, WB_STR("create database shop"));
     for (size_t i = 0; i < WB_COUNT(all); i++) {
         c->targets = 1;
         kit_run(FILTER, M(all[i].key, L(T(all[i].pattern), NULL), NULL));

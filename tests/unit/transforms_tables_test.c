@@ -44,8 +44,8 @@ static void test_schema_change(void **state)
     WB_UNUSED(state);
     const wb_table *was = kit_table("public", "users", "id!:int mail:text"),
                    *is = kit_table("public", "users", "id!:int mail:text password:text");
-    wb_batch_ddl(kit_batch, WB_DDL_ALTER, was, is, WB_STR("alter table"))->targets = 1;
-    wb_batch_ddl(kit_batch, WB_DDL_DROP, was, NULL, WB_STR(""))->targets = 1;
+    wb_batch_ddl(kit_batch, WB_DDL_ALTER, 0, was, is, WB_STR("alter table"))->targets = 1;
+    wb_batch_ddl(kit_batch, WB_DDL_DROP, 0, was, NULL, WB_STR(""))->targets = 1;
     kit_change(WB_INSERT, is, NULL, ROW(is, "1", "a", "b"));
     kit_run(RENAME, M("columns", M("users.mail", T("email"), NULL), NULL));
     kit_run(COLUMNS, M("drop", L(T("*.password"), NULL), NULL));
@@ -68,7 +68,7 @@ static void test_schemas_stay(void **state)
 {
     WB_UNUSED(state);
     const wb_table *shop = kit_table("shop", "", "");
-    wb_batch_ddl(kit_batch, WB_DDL_ALTER, shop, shop, WB_STR("alter database"))->targets = 1;
+    wb_batch_ddl(kit_batch, WB_DDL_ALTER, 0, shop, shop, WB_STR("alter database"))->targets = 1;
     kit_run(RENAME, M("tables", M("shop.t", T("crm.u"), NULL), NULL));
     kit_run(ADD, M("columns", M("at", T("operation"), NULL), NULL));
     kit_run(ROUTE, M("to", T("${schema}.${table}"), NULL));

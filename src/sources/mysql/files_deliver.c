@@ -136,27 +136,16 @@ static void enter_txn(my_files *s)
 
 /* ---------------------------------------------------------------- schema changes */
 
-static wb_table *bare_table(wb_str schema, wb_str name)
-{
-    char a[MY_NAME_MAX * 4], b[MY_NAME_MAX * 4]; /* a table's names end with NUL */
-    (void)snprintf(a, sizeof a, "%.*s", (int)schema.len, schema.ptr ? schema.ptr : "");
-    (void)snprintf(b, sizeof b, "%.*s", (int)name.len, name.ptr ? name.ptr : "");
-    wb_str s = wb_str_of(a), n = wb_str_of(b);
-    const wb_table proto = {.schema = s, .name = n, .source_schema = s, .source_name = n};
-    return wb_table_new(&proto);
-}
-
 /* Takes the tables. */
 static wb_code tell_ddl(my_files *s, const my_event *ev, wb_ddl_kind kind, uint8_t flags, wb_table *before,
                         wb_table *after, wb_error *err)
 {
     if (!before && !after) return my_files_nomem(err);
-    wb_change *c = wb_batch_ddl(s->batch, kind, before, after, ev->sql);
+    wb_change *c = wb_batch_ddl(s->batch, kind, flags, before, after, ev->sql);
     c->ordinal = s->ordinal++;
     c->place = ev->end;
     bool names_it = (before && !before->name.len) || (after && !after->name.len); /* CREATE DATABASE needs no USE */
     if (!names_it) wb_batch_ddl_schema(s->batch, ev->schema);
-    if (flags) wb_batch_ddl_flags(s->batch, flags);
     if (before) wb_table_unref(before);
     if (after) wb_table_unref(after);
     return wb_batch_failed(s->batch) ? my_files_nomem(err) : WB_OK;
@@ -164,7 +153,7 @@ static wb_code tell_ddl(my_files *s, const my_event *ev, wb_ddl_kind kind, uint8
 
 static wb_code tell_truncate(my_files *s, const my_event *ev, wb_str schema, wb_str name, wb_error *err)
 {
-    wb_table *t = bare_table(schema, name);
+    wb_table *t = my_bare_table(schema, name);
     if (!t) return my_files_nomem(err);
     wb_batch_table(s->batch, t);
     wb_change *c = wb_batch_change(s->batch);
@@ -185,10 +174,10 @@ static wb_code tell_table(my_files *s, const my_event *ev, const my_st_table *t,
     if (kind == MY_ST_TRUNCATE) return tell_truncate(s, ev, t->schema, t->name, err);
     wb_code code = WB_OK;
     if (create && ev->statement.replaces) /* of a table that was perhaps there */
-        code = tell_ddl(s, ev, WB_DDL_DROP, WB_DDL_PART, bare_table(t->schema, t->name), NULL, err);
+        code = tell_ddl(s, ev, WB_DDL_DROP, WB_DDL_PART, my_bare_table(t->schema, t->name), NULL, err);
     if (code != WB_OK) return code;
-    wb_table *before = create ? NULL : bare_table(t->schema, t->name);
-    wb_table *after = drop ? NULL : moves ? bare_table(t->to_schema, t->to_name) : bare_table(t->schema, t->name);
+    wb_table *before = create ? NULL : my_bare_table(t->schema, t->name);
+    wb_table *after = drop ? NULL : moves ? my_bare_table(t->to_schema, t->to_name) : my_bare_table(t->schema, t->name);
     return tell_ddl(s, ev, create ? WB_DDL_CREATE : drop ? WB_DDL_DROP : WB_DDL_ALTER, 0, before, after, err);
 }
 
@@ -201,9 +190,10 @@ static wb_code tell_schema(my_files *s, const my_event *ev, wb_error *err)
     /* Single tables were asked for, and others go as well. */
     uint8_t wider = (drop || st->replaces) && !my_files_wanted(s, schema, none) ? WB_DDL_WIDER : 0;
     wb_code code = WB_OK;
-    if (create && st->replaces) code = tell_ddl(s, ev, WB_DDL_DROP, WB_DDL_PART, bare_table(schema, none), NULL, err);
+    if (create && st->replaces)
+        code = tell_ddl(s, ev, WB_DDL_DROP, WB_DDL_PART, my_bare_table(schema, none), NULL, err);
     if (code != WB_OK) return code;
-    wb_table *before = create ? NULL : bare_table(schema, none), *after = drop ? NULL : bare_table(schema, none);
+    wb_table *before = create ? NULL : my_bare_table(schema, none), *after = drop ? NULL : my_bare_table(schema, none);
     return tell_ddl(s, ev, drop ? WB_DDL_DROP : create ? WB_DDL_CREATE : WB_DDL_ALTER, wider, before, after, err);
 }
 

@@ -95,3 +95,13 @@ wb_table *my_table_of_schema(const my_schema *s, my_flavor flavor, wb_error *err
                 s->schema.ptr, (int)s->name.len, s->name.ptr);
     return t;
 }
+
+wb_table *my_bare_table(wb_str schema, wb_str name)
+{
+    char a[1024], b[1024]; /* a table's names end with NUL */
+    (void)snprintf(a, sizeof a, "%.*s", (int)schema.len, schema.ptr ? schema.ptr : "");
+    (void)snprintf(b, sizeof b, "%.*s", (int)name.len, name.ptr ? name.ptr : "");
+    const wb_str s = wb_str_of(a), n = wb_str_of(b);
+    const wb_table proto = {.schema = s, .name = n, .source_schema = s, .source_name = n};
+    return wb_table_new(&proto);
+}

@@ -39,6 +39,9 @@ static inline uint64_t my_table_id(wb_str schema, wb_str name)
     return wb_fnv1a(wb_fnv1a(wb_fnv1a(MY_FNV1A, schema.ptr, schema.len), &between, 1), name.ptr, name.len);
 }
 
+/* A table of which no columns are known, for a statement about it; with an empty name a schema. NULL: no memory. */
+wb_table *my_bare_table(wb_str schema, wb_str name);
+
 /* ---- what information_schema.columns says (ORDER BY ordinal_position), invisible and generated columns included */
 /* Beside WB_COL_NOT_NULL, WB_COL_GENERATED. COMPUTED: its default is an expression or a counter. */
 enum { MY_COL_INVISIBLE = 32, MY_COL_UNSIGNED_KNOWN = 64, MY_COL_COMPUTED = 128 };

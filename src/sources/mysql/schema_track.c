@@ -315,17 +315,6 @@ static wb_table *table_at(my_source *s, const places *p, wb_str schema, wb_str n
     return my_table_of_schema(shape, s->server.flavor, &ignored);
 }
 
-/* A table of which no columns are known, for a statement about it. */
-static wb_table *bare_table(wb_str schema, wb_str name)
-{
-    char a[300], b[300]; /* names are NUL-terminated in a table */
-    (void)snprintf(a, sizeof a, "%.*s", (int)schema.len, schema.ptr);
-    (void)snprintf(b, sizeof b, "%.*s", (int)name.len, name.ptr);
-    wb_table proto = {
-        .schema = wb_str_of(a), .name = wb_str_of(b), .source_schema = wb_str_of(a), .source_name = wb_str_of(b)};
-    return wb_table_new(&proto);
-}
-
 typedef struct telling {
     my_source *s;
     const my_event *ev;
@@ -337,12 +326,11 @@ typedef struct telling {
 static wb_code tell(const telling *t, wb_ddl_kind kind, wb_table *before, wb_table *after, wb_error *err)
 {
     my_source *s = t->s;
-    wb_change *c = before || after ? wb_batch_ddl(s->batch, kind, before, after, t->ev->sql) : NULL;
+    wb_change *c = before || after ? wb_batch_ddl(s->batch, kind, t->flags, before, after, t->ev->sql) : NULL;
     if (c) {
         c->ordinal = my_decoder_ordinal(s->decoder);
         s->txn.rows++;
         c->place = t->ev->end;
-        if (t->flags) wb_batch_ddl_flags(s->batch, t->flags);
     }
     wb_code code = !c || wb_batch_failed(s->batch) ? my_nomem(err) : WB_OK;
     if (before) wb_table_unref(before);
@@ -353,7 +341,7 @@ static wb_code tell(const telling *t, wb_ddl_kind kind, wb_table *before, wb_tab
 static wb_table *table_or_bare(const telling *t, wb_str schema, wb_str name, bool before)
 {
     wb_table *found = table_at(t->s, t->p, schema, name, before);
-    return found ? found : bare_table(schema, name);
+    return found ? found : my_bare_table(schema, name);
 }
 
 static wb_code tell_truncate(const telling *t, wb_str schema, wb_str name, wb_error *err)
@@ -394,7 +382,7 @@ static wb_code tell_table(const telling *told, const my_st_table *t, wb_error *e
         if (code != WB_OK) return code;
     }
     wb_table *before = from && !st->replaces ? table_at(s, told->p, schema, name, true) : NULL;
-    if (!before && from && t->to_name.len) before = bare_table(schema, name); /* a name on the way of a swap */
+    if (!before && from && t->to_name.len) before = my_bare_table(schema, name); /* a name on the way of a swap */
     return tell(told, st->kind == MY_ST_CREATE_TABLE || !from ? WB_DDL_CREATE : WB_DDL_ALTER, before,
                 table_or_bare(told, to_schema, to_name, false), err);
 }
@@ -477,11 +465,11 @@ static wb_code follow_schema(telling *t, places *p, wb_error *err)
         return code;
     if (create && st->replaces) {
         t->flags = WB_DDL_PART;
-        code = tell(t, WB_DDL_DROP, bare_table(schema, none), NULL, err);
+        code = tell(t, WB_DDL_DROP, my_bare_table(schema, none), NULL, err);
         t->flags = 0;
     }
     if (code != WB_OK) return code;
-    wb_table *before = create ? NULL : bare_table(schema, none), *after = drop ? NULL : bare_table(schema, none);
+    wb_table *before = create ? NULL : my_bare_table(schema, none), *after = drop ? NULL : my_bare_table(schema, none);
     return tell(t, drop ? WB_DDL_DROP : create ? WB_DDL_CREATE : WB_DDL_ALTER, before, after, err);
 }
 

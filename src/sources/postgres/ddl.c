@@ -112,7 +112,7 @@ static wb_code append(pg_source *s, wb_ddl_kind kind, const pg_shape *before, co
     const wb_table *is = now ? wb_table_ref(now) : after ? pg_shape_table(after, 0) : NULL;
     wb_code code = (before && !was) || (after && !is) ? pg_nomem(err) : WB_OK;
     if (code == WB_OK) {
-        wb_change *c = wb_batch_ddl(s->batch, kind, was, kind == WB_DDL_DROP ? NULL : is, (wb_str){NULL, 0});
+        wb_change *c = wb_batch_ddl(s->batch, kind, 0, was, kind == WB_DDL_DROP ? NULL : is, (wb_str){NULL, 0});
         c->ordinal = pg_decoder_next_ordinal(s->decoder);
         c->place = place;
         s->txn.rows++;
