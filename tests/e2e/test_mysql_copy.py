@@ -257,6 +257,13 @@ def test_a_table_joins_and_one_is_read_again(my_wb, my, load):
     wb.until_now()
     assert same(my, wb, "a", "b", "c")
     assert "has no table" in wb.command("resync", wb.file, f"{my.name}.nothing", code=2).stderr
+    my.sql('create table `odd.\n"x` (id int primary key)')
+    my.sql('insert into `odd.\n"x` values (1)')
+    wb.until_now()
+    for n, name in enumerate((f'{my.name}.odd.\n"x', f'"{my.name}"."odd.\n""x"', 'odd.\n"x')):  # as the log writes it, in quotes, in the url's database
+        wb.command("resync", wb.file, name, code=0)
+        wb.until_now()
+        assert sum("odd." in e["table_name"] and e["event_type"] == "READ" for e in records(wb.out)) == n + 1
 
 
 # proves G-06

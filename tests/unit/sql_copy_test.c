@@ -512,6 +512,34 @@ static void test_wishes(void **unused)
     sql_wishes_free(&w);
 }
 
+static bool means(const char *text) { return sql_wish_means(text, WB_STR("s.x"), WB_STR("a.\"b"), "own"); }
+
+static void test_names_that_are_meant(void **unused)
+{
+    WB_UNUSED(unused);
+    assert_true(means("s.x.a.\"b"));
+    assert_true(means("\"s.x\".\"a.\"\"b\""));
+    const char *const others[] = {"",
+                                  ".",
+                                  "s.x",
+                                  "s.x.",
+                                  "s.x.a.\"",
+                                  "\"",
+                                  "\"s.x",
+                                  "\"s.x\"",
+                                  "\"s.x\".",
+                                  "\"s.x\".\"a.\"b\"",
+                                  "a.\"b",
+                                  "s.x.a.\"bb",
+                                  "\"s.x\".a.\"b",
+                                  "s.x.\"a.\"\"b\"",
+                                  "\"s.x\".\"a.\"\"b\"."};
+    for (size_t i = 0; i < WB_COUNT(others); i++) assert_false(means(others[i]));
+    assert_true(sql_wish_means("t", WB_STR("own"), WB_STR("t"), "own"));
+    assert_false(sql_wish_means("t", WB_STR("other"), WB_STR("t"), "own"));
+    assert_false(sql_wish_means("t", WB_STR("own"), WB_STR("t"), ""));
+}
+
 static void test_chosen_columns(void **unused)
 {
     WB_UNUSED(unused);
@@ -531,6 +559,7 @@ int main(void)
         cmocka_unit_test(test_every_row_once_whatever_happens),
         cmocka_unit_test(test_marks),
         cmocka_unit_test(test_wishes),
+        cmocka_unit_test(test_names_that_are_meant),
         cmocka_unit_test(test_chosen_columns),
     };
     WB_UNUSED(tables);

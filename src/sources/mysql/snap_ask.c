@@ -8,12 +8,11 @@
 
 /* ---------------------------------------------------------------- asked from outside */
 
-/* "table" is one of the url's database. */
 static my_table *find_named(const my_catalog *cat, const char *database, const char *name)
 {
-    const char *dot = strchr(name, '.');
-    wb_str schema = dot ? (wb_str){name, (size_t)(dot - name)} : wb_str_of(database ? database : "");
-    return my_catalog_find(cat, my_table_id(schema, wb_str_of(dot ? dot + 1 : name)));
+    for (size_t i = 0; i < cat->n; i++)
+        if (sql_wish_means(name, cat->tables[i].schema, cat->tables[i].name, database)) return &cat->tables[i];
+    return NULL;
 }
 
 static wb_code judge_wish(const char *name, const my_table *t, wb_error *err)
@@ -45,7 +44,7 @@ wb_code my_ask(void *ctx, wb_host *h, const char *what, const char *table, wb_er
     if (code == WB_OK) code = my_patterns_of(s, &a, &patterns, err);
     if (code == WB_OK) code = my_link_open(&l, s, h, false, err);
     if (code == WB_OK) code = my_catalog_load(&l, patterns, &cat, err);
-    my_table *t = code == WB_OK ? find_named(&cat, u.database, table) : NULL;
+    my_table *t = code == WB_OK ? find_named(&cat, u.database ? u.database : "", table) : NULL;
     if (code == WB_OK) code = judge_wish(table, t, err);
     if (code == WB_OK) code = my_touch(&l, &t, 1, false, err); /* may we read it? */
     if (code == WB_OK) code = sql_wish(h, what, t->id, table, err);

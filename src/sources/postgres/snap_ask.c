@@ -4,29 +4,11 @@
 
 /* ---------------------------------------------------------------- asked from outside */
 
-/* As the log writes it, "schema.table", where either may hold dots; or as `tables` and SQL do, with quotes. */
 static pg_table *find_named(const pg_catalog *cat, const char *name)
 {
-    wb_str want = wb_str_of(name);
-    wb_out quoted = {0};
-    pg_table *found = NULL;
-    for (size_t i = 0; i < cat->n && !found; i++) {
-        pg_table *t = &cat->tables[i];
-        size_t before = t->schema.len;
-        bool bare = wb_str_is(t->schema, "public") && wb_str_is(t->name, name);
-        bool both = want.len == before + 1 + t->name.len && memcmp(name, t->schema.ptr, before) == 0 &&
-                    name[before] == '.' && memcmp(name + before + 1, t->name.ptr, t->name.len) == 0;
-        if (name[0] == '"') {
-            wb_out_reset(&quoted);
-            pg_put_ident(&quoted, t->schema);
-            wb_out_byte(&quoted, '.');
-            pg_put_ident(&quoted, t->name);
-            both = both || (quoted.len == want.len && memcmp(quoted.p, name, want.len) == 0);
-        }
-        if (bare || both) found = t;
-    }
-    wb_out_fini(&quoted);
-    return found;
+    for (size_t i = 0; i < cat->n; i++)
+        if (sql_wish_means(name, cat->tables[i].schema, cat->tables[i].name, "public")) return &cat->tables[i];
+    return NULL;
 }
 
 static wb_code judge_wish(const char *what, const char *name, const pg_catalog *cat, const pg_table *t, wb_error *err)

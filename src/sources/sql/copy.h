@@ -169,6 +169,9 @@ wb_code sql_wishes_read(wb_host *h, sql_wishes *out, bool *named, wb_error *err)
 wb_code sql_wishes_forget(wb_host *h, const sql_wishes *w, wb_error *err) WB_MUST;
 void sql_wishes_free(sql_wishes *w);
 bool sql_wish_is_resync(const char *what);
+/* Does `text` mean this table? As the log writes it, "schema.table", where either may hold dots; or as `tables` has it,
+ * with both in double quotes; or the table alone if it is of the schema `own`. */
+bool sql_wish_means(const char *text, wb_str schema, wb_str name, const char *own);
 uint64_t sql_copy_everybody(const sql_copy *c);
 
 /* copy_table.c: the options snapshot_where and snapshot_columns */

@@ -22,6 +22,34 @@ wb_code sql_wish(wb_host *h, const char *what, uint64_t table, const char *name,
     return wb_host_state_put(h, key, wb_str_of(name), err);
 }
 
+/* The part at *p, with a quote at both ends and each inside doubled; past it. */
+static bool takes_quoted(const char **p, wb_str part)
+{
+    const char *c = *p;
+    if (*c++ != '"') return false;
+    for (size_t i = 0; i < part.len; i++) {
+        if (*c++ != part.ptr[i]) return false;
+        if (part.ptr[i] == '"' && *c++ != '"') return false;
+    }
+    *p = c + 1;
+    return *c == '"';
+}
+
+static bool takes(const char **p, wb_str part)
+{
+    bool same = strncmp(*p, part.ptr, part.len) == 0;
+    if (same) *p += part.len;
+    return same;
+}
+
+bool sql_wish_means(const char *text, wb_str schema, wb_str name, const char *own)
+{
+    const char *p = text, *q = text;
+    if (wb_str_is(name, text) && wb_str_is(schema, own)) return true;
+    if (takes(&p, schema) && *p == '.' && wb_str_is(name, p + 1)) return true;
+    return takes_quoted(&q, schema) && *q++ == '.' && takes_quoted(&q, name) && !*q;
+}
+
 wb_code sql_wish_new(sql_copy *c, const uint64_t *tables, size_t n, wb_error *err)
 {
     wb_kv *kv = calloc(n + 1, sizeof *kv);
