@@ -288,6 +288,8 @@ static void put_format(job *j)
     for (size_t i = 0; i < sizeof mapping / sizeof *mapping; i++) {
         const char *value = imp_get(&j->s, mapping[i].theirs);
         if (!value || !*value) continue;
+        if (j->postgres && strcmp(mapping[i].ours, "schema_changes") == 0)
+            continue; /* that connector has none anyway */
         if (mapping[i].kind == SWITCH)
             (void)printf("      %s: %s\n", mapping[i].ours, is(value, "true") ? "true" : "false");
         else if (mapping[i].kind == LIST)

@@ -149,6 +149,25 @@ void dbz_put_place(const wb_txn *txn, const wb_change *c, wb_out *o)
     wb_out_byte(o, '}');
 }
 
+void dbz_put_sequence(const dbz *d, const wb_change *c, wb_out *o)
+{
+    wb_out_put(o, d->seq.p, d->seq.len);
+    if (!d->is_postgres) return;
+    wb_out_u64(o, c->place);
+    wb_out_put(o, "\\\"]\"", 4);
+}
+
+void dbz_put_log_place(const dbz *d, const wb_txn *txn, const wb_change *c, wb_out *o)
+{
+    wb_out_put(o, d->tail.p, d->tail.len);
+    if (d->is_postgres) {
+        wb_out_u64(o, c->place);
+        wb_out_str(o, WB_STR(",\"xmin\":null,\"origin\":null,\"origin_lsn\":null}"));
+    } else {
+        dbz_put_place(txn, c, o);
+    }
+}
+
 /* "source":{...}; p NULL: a message, which has no table. */
 void dbz_put_source(dbz *d, const wb_txn *txn, const dbz_plan *p, const wb_change *c, wb_out *o)
 {
@@ -161,20 +180,10 @@ void dbz_put_source(dbz *d, const wb_txn *txn, const dbz_plan *p, const wb_chang
         dbz_string(o, txn->database);
         wb_out_z(o, ",\"sequence\":");
     }
-    wb_out_put(o, d->seq.p, d->seq.len);
-    if (d->is_postgres) {
-        wb_out_u64(o, c->place);
-        wb_out_put(o, "\\\"]\"", 4);
-    }
+    dbz_put_sequence(d, c, o);
     wb_out_put(o, d->stamps.p, d->stamps.len);
     wb_out_str(o, p ? dbz_str(p, p->table) : WB_STR(",\"schema\":\"\",\"table\":\"\""));
-    wb_out_put(o, d->tail.p, d->tail.len);
-    if (d->is_postgres) {
-        wb_out_u64(o, c->place);
-        wb_out_str(o, WB_STR(",\"xmin\":null,\"origin\":null,\"origin_lsn\":null}"));
-    } else {
-        dbz_put_place(txn, c, o);
-    }
+    dbz_put_log_place(d, txn, c, o);
 }
 
 static wb_code put_field(dbz *d, const dbz_plan *p, uint32_t i, const wb_value *v, wb_out *o, wb_error *err)
@@ -486,7 +495,7 @@ static wb_code change_messages(dbz *d, const wb_txn *txn, const wb_change *c, wb
         d->first_due = !c->after && ((c->flags & WB_C_FIRST_OF_SNAPSHOT) || d->first_due);
     }
     bool part = c->op == WB_DDL && c->ddl && (c->ddl->flags & WB_DDL_PART); /* its statement comes once */
-    bool tells = d->schema_changes && !d->is_postgres && !part && (c->op == WB_DDL || (c->flags & WB_C_FIRST_OF_TABLE));
+    bool tells = d->tells_changes && !part && (c->op == WB_DDL || (c->flags & WB_C_FIRST_OF_TABLE));
     bool no_row = wb_is_empty_table(c) || c->op == WB_DDL || (d->skipped && (d->skipped & op_bit(c->op)));
     if (no_row && !tells) return WB_OK;
     if (WB_UNLIKELY(!known_txn(d, txn))) make_txn(d, txn);

@@ -15,6 +15,7 @@ typedef enum dbz_deletes {
     DBZ_DEL_REWRITE_TOMBSTONE,
     DBZ_DEL_TO_TOMBSTONE
 } dbz_deletes;
+typedef enum dbz_telling { DBZ_TELL_NONE, DBZ_TELL, DBZ_TELL_AUTO } dbz_telling;
 typedef enum dbz_wrap { DBZ_ENVELOPE, DBZ_UNWRAP, DBZ_CLOUD, DBZ_CLOUD_BINARY } dbz_wrap;
 
 /* ---------------------------------------------------------------- fields */
@@ -135,9 +136,9 @@ typedef struct dbz {
     /* options */
     const char *prefix, *delimiter, *unavailable, *transaction_topic, *heartbeat_prefix, *version, *unwrap_prefix;
     bool schemas, tombstones, extended_headers, unknown, metadata, unwrap, null_as_default, skip_unchanged,
-        schema_changes, schema_comments;
+        schema_comments;
     bool is_cloud;
-    int cloud_mode;
+    int cloud_mode, schema_changes; /* dbz_telling */
     int decimal, time, binary, interval, hstore, bigint_unsigned, deletes;
     int64_t money_digits, heartbeat_ms;
     wb_list skip, key_columns, add_fields, add_headers;
@@ -177,6 +178,8 @@ typedef struct dbz {
     size_t nbase;
     char run_id[40];
     bool is_postgres, is_mariadb, extended_keys;
+    bool tells_changes; /* of schemas */
+    bool offline;       /* log files: what is not in the log may be known to nobody */
 
     /* the messages of one call */
     wb_out key, old_key, key_schema, old_key_schema, value, value2, extra, extra_key, header_text;
@@ -288,7 +291,11 @@ wb_code dbz_put_row(dbz *d, const dbz_plan *p, const wb_value *values, wb_out *o
 wb_code dbz_put_sides(dbz *d, const dbz_plan *p, const wb_value *before, const wb_value *after, wb_out *o,
                       wb_error *err) WB_MUST;
 void dbz_put_place(const wb_txn *txn, const wb_change *c, wb_out *o); /* of MySQL: pos, row, thread, query} */
-void dbz_add_base(dbz *d, wb_message *m);                             /* headers of every message */
+void dbz_put_sequence(const dbz *d, const wb_change *c, wb_out *o);   /* the value of `sequence` */
+void dbz_put_log_place(const dbz *d, const wb_txn *txn, const wb_change *c, wb_out *o); /* what follows `table` */
+void dbz_add_base(dbz *d, wb_message *m);                                               /* headers of every message */
+/* debezium_schema_columns.c */
+void dbz_put_change_column(dbz *d, const wb_column *c, uint32_t position, wb_out *o);
 /* debezium_schema.c */
 void dbz_schema_change(dbz *d, const wb_txn *txn, const wb_change *c);
 /* debezium_unwrap.c */

@@ -34,6 +34,10 @@ static const wb_choice delete_choices[] = {{"tombstone", DBZ_DEL_TOMBSTONE, "onl
                                            {"rewrite-with-tombstone", DBZ_DEL_REWRITE_TOMBSTONE, NULL},
                                            {"delete-to-tombstone", DBZ_DEL_TO_TOMBSTONE, "only a tombstone"},
                                            {NULL, 0, NULL}};
+static const wb_choice telling_choices[] = {{"auto", DBZ_TELL_AUTO, "of MySQL and MariaDB, not of PostgreSQL"},
+                                            {"true", DBZ_TELL, NULL},
+                                            {"false", DBZ_TELL_NONE, NULL},
+                                            {NULL, 0, NULL}};
 static const wb_choice mode_choices[] = {{"structured", 0, "one JSON object"},
                                          {"binary", 1, "attributes as ce_ headers, the value is the data alone"},
                                          {NULL, 0, NULL}};
@@ -245,9 +249,9 @@ static const wb_option options[] = {
      "Debezium: provide.transaction.metadata. Begin and end go to PREFIX.transaction.", NULL},
     {"transaction_topic", WB_OPT_STRING, AT(transaction_topic), WB_OPT_ADVANCED, "transaction", 0, 0, NULL,
      "last part of that topic", "Debezium: topic.transaction.", NULL},
-    {"schema_changes", WB_OPT_BOOL, AT(schema_changes), 0, "true", 0, 0, NULL,
-     "MySQL: statements that change tables go to the topic PREFIX",
-     "Debezium: include.schema.changes. PostgreSQL has none, there as here.", NULL},
+    {"schema_changes", WB_OPT_ENUM, AT(schema_changes), 0, "auto", 0, 0, telling_choices,
+     "changes of tables go to the topic PREFIX",
+     "Debezium: include.schema.changes. Its connector for PostgreSQL has none: there only `true` tells them.", NULL},
     {"schema_comments", WB_OPT_BOOL, AT(schema_comments), WB_OPT_ADVANCED, "false", 0, 0, NULL,
      "MySQL: comments of columns are in the schemas",
      "Debezium: include.schema.comments; its connector for MariaDB always does it.", NULL},
@@ -319,6 +323,8 @@ wb_code dbz_open(void *ctx, const char *pipeline, wb_error *err)
     dbz *d = ctx;
     if (!d->prefix || !*d->prefix) d->prefix = pipeline;
     if (!d->source) d->source = "postgres";
+    d->offline = strcmp(d->source, "binlog") == 0;
+    if (d->offline) d->source = "mysql";
     d->is_postgres = strcmp(d->source, "postgres") == 0;
     bool is_mysql = strcmp(d->source, "mysql") == 0;
     if (!d->is_postgres && !is_mysql) {
@@ -329,6 +335,7 @@ wb_code dbz_open(void *ctx, const char *pipeline, wb_error *err)
         return WB_E_UNSUPPORTED;
     }
     d->connector = d->is_postgres ? "postgresql" : d->source;
+    d->tells_changes = d->schema_changes == DBZ_TELL_AUTO ? !d->is_postgres : d->schema_changes == DBZ_TELL;
     if (!d->is_cloud) d->wrap = d->unwrap ? DBZ_UNWRAP : DBZ_ENVELOPE;
     d->extended_keys = true;
     d->nbase = 0;

@@ -1,6 +1,7 @@
-/* debezium_schema.c: the schema change topic of MySQL and MariaDB: a message a table that a statement changed, under
- * the name of the prefix, with the statement and the table's columns after it. In a snapshot each table is told of
- * before its first row. */
+/* debezium_schema.c: the schema change topic: a message a table that was changed, under the name of the prefix, with
+ * the table's columns after it, and of MySQL and MariaDB the statement; PostgreSQL's log has none, and the message is
+ * that of Debezium's connectors for such databases (SQL Server, Db2). In a snapshot each table is told of before its
+ * first row. */
 #include "formats/debezium.h"
 
 #include <stdio.h>
@@ -81,92 +82,7 @@ static void put_value_schema(const dbz *d, wb_out *o)
                   d->connector);
 }
 
-/* ---------------------------------------------------------------- columns */
-
-static int jdbc_type(const char *name)
-{
-    static const struct {
-        const char *name;
-        int type;
-    } types[] = {{"tinyint", 5},    {"smallint", 5},    {"mediumint", 4},   {"int", 4},           {"integer", 4},
-                 {"year", 4},       {"bigint", -5},     {"decimal", 3},     {"float", 6},         {"double", 8},
-                 {"bit", -7},       {"char", 1},        {"enum", 1},        {"set", 1},           {"varchar", 12},
-                 {"tinytext", 12},  {"text", 12},       {"mediumtext", 12}, {"longtext", 12},     {"binary", -2},
-                 {"varbinary", -3}, {"tinyblob", 2004}, {"blob", 2004},     {"mediumblob", 2004}, {"longblob", 2004},
-                 {"date", 91},      {"time", 92},       {"datetime", 93},   {"timestamp", 2014}};
-    for (size_t i = 0; i < WB_COUNT(types); i++)
-        if (strcmp(types[i].name, name) == 0) return types[i].type;
-    return 1111;
-}
-
-/* Labels as they are declared. */
-static void put_labels(wb_str list, wb_out *o)
-{
-    bool any = false;
-    wb_out one = {0};
-    wb_out_byte(o, '[');
-    while (dbz_my_next_label(&list, &one)) {
-        if (any) wb_out_byte(o, ',');
-        any = true;
-        wb_out_z(o, "\"'");
-        dbz_escape(o, one.p, one.len);
-        wb_out_z(o, "'\"");
-        wb_out_reset(&one);
-    }
-    wb_out_byte(o, ']');
-    if (one.failed) o->failed = true;
-    wb_out_fini(&one);
-}
-
-static void put_size(const char *name, int n, wb_out *o)
-{
-    wb_out_z(o, name);
-    if (n < 0)
-        wb_out_z(o, "null");
-    else
-        wb_out_i64(o, n);
-}
-
-static void put_bool(wb_out *o, bool b) { wb_out_z(o, b ? "true" : "false"); }
-
-static void put_column(dbz *d, const wb_column *c, uint32_t position, wb_out *o)
-{
-    dbz_my_type t;
-    int length, scale;
-    dbz_my_type_read(c->type, &t);
-    bool by_itself = dbz_my_says(c->extra, "auto_increment") || dbz_my_says(c->extra, "on update");
-    bool labelled = strcmp(t.name, "enum") == 0 || strcmp(t.name, "set") == 0;
-    wb_out_z(o, "{\"name\":");
-    dbz_string(o, c->name);
-    wb_out_printf(o, ",\"jdbcType\":%d,\"nativeType\":null,\"typeName\":", jdbc_type(t.name));
-    dbz_my_put_type(&t, o);
-    wb_out_z(o, ",\"typeExpression\":");
-    dbz_my_put_type(&t, o);
-    wb_out_z(o, ",\"charsetName\":");
-    dbz_string_or_null(o, strcmp(t.name, "json") == 0 ? (wb_str){NULL, 0} : c->charset);
-    dbz_my_sizes(&t, &length, &scale);
-    put_size(",\"length\":", length, o);
-    put_size(",\"scale\":", scale, o);
-    wb_out_printf(o, ",\"position\":%u,\"optional\":", position);
-    put_bool(o, !(c->flags & (WB_COL_NOT_NULL | WB_COL_KEY)));
-    wb_out_z(o, ",\"autoIncremented\":");
-    put_bool(o, by_itself);
-    wb_out_z(o, ",\"generated\":");
-    put_bool(o, by_itself); /* so it is there: what the server fills in, not what it computes */
-    wb_out_z(o, ",\"comment\":");
-    dbz_string_or_null(o, d->schema_comments || d->is_mariadb ? c->comment : (wb_str){NULL, 0});
-    wb_out_z(o, ",\"defaultValueExpression\":");
-    if (dbz_my_default_text(d, c, &d->element))
-        dbz_string(o, (wb_str){d->element.p, d->element.len});
-    else
-        wb_out_z(o, "null");
-    wb_out_z(o, ",\"enumValues\":");
-    if (labelled)
-        put_labels(t.list, o);
-    else
-        wb_out_z(o, "null");
-    wb_out_byte(o, '}');
-}
+/* ---------------------------------------------------------------- tables */
 
 static void put_table(dbz *d, const wb_table *t, wb_out *o)
 {
@@ -178,15 +94,19 @@ static void put_table(dbz *d, const wb_table *t, wb_out *o)
     wb_out_z(o, "],\"columns\":[");
     for (uint32_t i = 0; i < t->ncols; i++) {
         if (i) wb_out_byte(o, ',');
-        put_column(d, &t->cols[i], i + 1, o);
+        dbz_put_change_column(d, &t->cols[i], i + 1, o);
     }
     wb_out_z(o, "],\"comment\":null}");
 }
 
-/* "\"shop\".\"t\"" */
-static void put_id(const wb_table *t, wb_out *o)
+/* "\"shop\".\"t\""; PostgreSQL: database, schema and table */
+static void put_id(const dbz *d, wb_str database, const wb_table *t, wb_out *o)
 {
     wb_out_z(o, "\"\\\"");
+    if (d->is_postgres) {
+        dbz_escape(o, database.ptr, database.len);
+        wb_out_z(o, "\\\".\\\"");
+    }
     dbz_escape(o, t->schema.ptr, t->schema.len);
     wb_out_z(o, "\\\".\\\"");
     dbz_escape(o, t->name.ptr, t->name.len);
@@ -247,17 +167,32 @@ static void put_drop(const wb_table *t, wb_str sql, wb_out *o)
 
 /* ---------------------------------------------------------------- messages */
 
-static void put_source(dbz *d, const wb_txn *txn, const wb_table *t, const wb_change *c, wb_out *o)
+static void put_source(dbz *d, const wb_txn *txn, wb_str database, const wb_table *t, const wb_change *c, wb_out *o)
 {
     wb_out_put(o, d->head.p, d->head.len);
     wb_out_printf(o, "%s\",\"db\":", c->op == WB_READ ? "true" : "false");
-    dbz_string(o, t->schema);
-    wb_out_z(o, ",\"sequence\":null");
+    dbz_string(o, database);
+    wb_out_z(o, ",\"sequence\":");
+    dbz_put_sequence(d, c, o);
     wb_out_put(o, d->stamps.p, d->stamps.len);
+    if (d->is_postgres) {
+        wb_out_z(o, ",\"schema\":");
+        dbz_string(o, t->schema);
+    }
     wb_out_z(o, ",\"table\":");
     dbz_string_or_null(o, t->name);
-    wb_out_put(o, d->tail.p, d->tail.len);
-    dbz_put_place(txn, c, o);
+    dbz_put_log_place(d, txn, c, o);
+}
+
+static void put_statement(dbz *d, const wb_change *c, const wb_table *t, const wb_ddl *ddl, wb_out *o)
+{
+    wb_out_reset(&d->element);
+    if (c->op == WB_READ && !d->is_postgres)
+        put_create(d, t, &d->element);
+    else if (!d->is_postgres && ddl && ddl->kind == WB_DDL_DROP && t->name.len)
+        put_drop(t, ddl->sql, &d->element);
+    dbz_string_or_null(o, d->element.len ? (wb_str){d->element.p, d->element.len} : ddl ? ddl->sql : (wb_str){NULL, 0});
+    if (d->element.failed) o->failed = true;
 }
 
 void dbz_schema_change(dbz *d, const wb_txn *txn, const wb_change *c)
@@ -267,25 +202,23 @@ void dbz_schema_change(dbz *d, const wb_txn *txn, const wb_change *c)
     const wb_table *t = drop ? ddl->before : ddl && ddl->after ? ddl->after : c->table;
     wb_out *o = &d->schema_value;
     if (!t) return;
-    put_key(d, t->schema, &d->schema_key);
+    wb_str none = {NULL, 0}, database = d->is_postgres ? txn->database : t->schema;
+    put_key(d, database, &d->schema_key);
     wb_out_reset(o);
     if (d->schemas) put_value_schema(d, o);
     wb_out_byte(o, '{');
-    put_source(d, txn, t, c, o);
+    put_source(d, txn, database, t, c, o);
     wb_out_printf(o, ",\"ts_ms\":%lld,\"databaseName\":", (long long)(txn->commit_us / 1000));
-    dbz_string(o, t->schema);
-    wb_out_z(o, ",\"schemaName\":null,\"ddl\":");
-    wb_out_reset(&d->element);
-    if (c->op == WB_READ)
-        put_create(d, t, &d->element);
-    else if (drop && t->name.len)
-        put_drop(t, ddl->sql, &d->element);
-    dbz_string_or_null(o, d->element.len ? (wb_str){d->element.p, d->element.len} : ddl ? ddl->sql : (wb_str){NULL, 0});
+    dbz_string(o, database);
+    wb_out_z(o, ",\"schemaName\":");
+    dbz_string_or_null(o, d->is_postgres ? t->schema : none);
+    wb_out_z(o, ",\"ddl\":");
+    put_statement(d, c, t, ddl, o);
     wb_out_z(o, ",\"tableChanges\":[");
     if (t->name.len) {
         const char *kind = c->op == WB_READ || (ddl && ddl->kind == WB_DDL_CREATE) ? "CREATE" : drop ? "DROP" : "ALTER";
         wb_out_printf(o, "{\"type\":\"%s\",\"id\":", kind);
-        put_id(t, o);
+        put_id(d, database, t, o);
         wb_out_z(o, ",\"table\":");
         if (drop || !t->ncols)
             wb_out_z(o, "null");
@@ -294,7 +227,6 @@ void dbz_schema_change(dbz *d, const wb_txn *txn, const wb_change *c)
         wb_out_byte(o, '}');
     }
     wb_out_z(o, d->schemas ? "]}}" : "]}");
-    if (d->element.failed) o->failed = true;
     wb_message *m =
         dbz_add(d, wb_str_of(d->prefix), (wb_str){d->schema_key.p, d->schema_key.len}, (wb_str){o->p, o->len});
     m->aside = true; /* a topic that is made of the table's name is for its rows */

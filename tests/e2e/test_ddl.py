@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from compare import changes, records, same_mirror, wait_mirror
+from compare import changes, lines, records, same_mirror, wait_mirror
 from conftest import needs
 from program import wait_until
 
@@ -211,3 +211,52 @@ def test_new_tables_join(wb, db):
     wb.term()
     assert sorted(r["table_name"] for r in ddl(wb.out, "CREATE")) == ["keyless", "later"]
     assert [r["record"]["after"]["table"] for r in ddl(wb.out)] == [r["table_name"] for r in ddl(wb.out)]
+
+
+def test_schema_changes_in_debeziums_topic(wb, db):
+    """`schema_changes: true`, in the shape of Debezium's connectors for databases whose log has no statements; nobody else gets any."""
+    needs(db.server, 14, "logical messages, which bring a DROP")
+    db.sql("create type mood as enum ('sad', 'o,k'); create table t (id serial primary key, a varchar(20) not null default 'x', m mood)")
+    db.sql("insert into t (m) values ('sad')")
+    told = {"prefix": "lab", "schema_changes": True}
+    targets = [wb.file_target(name=n, path=f"{n}.jsonl", envelope=True, format=f, format_options=o) for n, f, o in (
+        ("told", "debezium", told), ("schemas", "debezium", {**told, "schemas": True}), ("quiet", "debezium", {"prefix": "lab"}),
+        ("cloud", "cloudevents", {"prefix": "lab"}))]
+    wb.write(targets).start().streaming()
+    db.sql("alter table t add column n numeric(5,2)[], alter column a type text; insert into t (n) values ('{1.5}')")
+
+    def seen(name):
+        return [json.loads(line) for line in lines(wb.dir / f"{name}.jsonl")]
+    wait_until(lambda: all([m["topic"] for m in seen(t["name"])].count("lab.public.t") == 2 for t in targets), 20, "both rows", alive=wb)
+    db.sql("drop table t")
+    wait_until(lambda: all('"DROP"' in json.dumps(seen(n)) for n in ("told", "schemas")), 20, "the DROP", alive=wb)
+    wb.term()
+    all_of_it = seen("told")
+    assert [m["topic"] for m in all_of_it] == ["lab", "lab.public.t", "lab", "lab.public.t", "lab"]
+    changes = [m for m in all_of_it if m["topic"] == "lab"]
+    assert all(m["key"] == {"databaseName": db.name} for m in changes)
+    assert all((m["value"]["databaseName"], m["value"]["schemaName"], m["value"]["ddl"]) == (db.name, "public", None) for m in changes)
+    assert [m["value"]["source"]["snapshot"] for m in changes] == ["true", "false", "false"]
+    assert {(m["value"]["source"]["db"], m["value"]["source"]["schema"], m["value"]["source"]["table"]) for m in changes} == {(db.name, "public", "t")}
+    assert set(changes[0]["value"]["source"]) == set(all_of_it[1]["value"]["source"]), "as a row's"
+    create, alter, drop = (m["value"]["tableChanges"][0] for m in changes)
+    assert [c["type"] for c in (create, alter, drop)] == ["CREATE", "ALTER", "DROP"] and drop["table"] is None
+    assert create["id"] == alter["id"] == drop["id"] == f'"{db.name}"."public"."t"'
+    assert create["table"]["primaryKeyColumnNames"] == ["id"]
+
+    def parts(change, *keys):
+        return [tuple(c[k] for k in keys) for c in change["table"]["columns"]]
+    keys = ("name", "jdbcType", "typeName", "typeExpression", "length", "scale", "optional", "autoIncremented", "enumValues")
+    assert parts(create, *keys) == [
+        ("id", 4, "integer", "integer", None, None, False, True, None),
+        ("a", 12, "character varying", "character varying(20)", 20, None, False, False, None),
+        ("m", 12, "public.mood", "public.mood", None, None, True, False, ["sad", "o,k"])]
+    assert parts(alter, *keys)[1:] == [
+        ("a", 12, "text", "text", None, None, False, False, None), ("m", 12, "public.mood", "public.mood", None, None, True, False, ["sad", "o,k"]),
+        ("n", 2003, "numeric[]", "numeric(5,2)[]", None, None, True, False, None)]
+    assert parts(alter, "position", "defaultValueExpression")[1] == (2, "'x'::character varying")
+    assert [m["value"]["payload"] for m in seen("schemas") if m["topic"] == "lab"] == [m["value"] for m in changes]
+    schema = next(m["value"]["schema"] for m in seen("schemas") if m["topic"] == "lab")
+    assert [f["field"] for f in schema["fields"]] == list(changes[0]["value"])
+    for name in ("quiet", "cloud"):
+        assert [m["topic"] for m in seen(name)] == ["lab.public.t"] * 2

@@ -558,13 +558,17 @@ static void test_modes_that_are_refused(void **state)
     close_rig(d);
 }
 
-static void test_other_sources_are_refused(void **state)
+static void test_sources(void **state)
 {
     WB_UNUSED(state);
-    rig *r = open_rig(&wb_format_debezium, NULL);
-    r->format->about(r->d, "mongodb");
-    assert_int_equal(r->format->open(r->d, "shop", &r->err), WB_E_UNSUPPORTED);
-    close_rig(r);
+    static const char *const names[] = {"postgres", "mysql", "binlog", "mongodb"};
+    for (size_t i = 0; i < WB_COUNT(names); i++) {
+        rig *r = open_rig(&wb_format_debezium, NULL);
+        r->format->about(r->d, names[i]);
+        assert_int_equal(r->format->open(r->d, "shop", &r->err), i == 3 ? WB_E_UNSUPPORTED : WB_OK);
+        if (i < 3) assert_string_equal(r->d->connector, i == 0 ? "postgresql" : "mysql");
+        close_rig(r);
+    }
 }
 
 int main(void)
@@ -587,7 +591,7 @@ int main(void)
         cmocka_unit_test(test_unwrapped_deletes),
         cmocka_unit_test(test_null_as_default),
         cmocka_unit_test(test_modes_that_are_refused),
-        cmocka_unit_test(test_other_sources_are_refused),
+        cmocka_unit_test(test_sources),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
