@@ -75,7 +75,9 @@ enum {
     WB_COL_NOT_NULL = 2,
     WB_COL_GENERATED = 4,
     WB_COL_DEFAULT_KNOWN = 8, /* `missing` is what rows older than the column show             */
-    WB_COL_ADDED = 16        /* made by a transform; no such column at the source             */
+    WB_COL_ADDED = 16,       /* made by a transform; no such column at the source             */
+    WB_COL_UNDECLARED = 64   /* `type` is put together from the log (decode): how it was declared, its default and
+                                comment are not known                                         */
 };
 
 typedef struct wb_column {

@@ -28,6 +28,32 @@ static bool write_lists(FILE *f, const cli_args *a)
     return fine;
 }
 
+/* A list or a map as it is, which is YAML; anything else as text. */
+static bool put_option_value(FILE *f, const char *z)
+{
+    if (*z != '[' && *z != '{') return cli_put_scalar(f, z);
+    for (; *z; z++) {
+        if ((unsigned char)*z < 0x20 || *z == 0x7f) return false;
+        if (*z == '$' && z[1] == '{') (void)fputc('$', f);
+        (void)fputc(*z, f);
+    }
+    return true;
+}
+
+static bool write_format_options(FILE *f, const cli_args *a)
+{
+    const char **options = cli_values(a, "format-option");
+    bool fine = true;
+    if (options) (void)fputs("    format_options:\n", f);
+    for (size_t i = 0; options && fine && options[i]; i++) {
+        (void)fprintf(f, "      %.*s: ", (int)strcspn(options[i], "="), options[i]);
+        fine = put_option_value(f, strchr(options[i], '=') + 1);
+        (void)fputc('\n', f);
+    }
+    free(options);
+    return fine;
+}
+
 static bool write_pipeline(FILE *f, const cli_args *a)
 {
     static const char *const given[] = {"start", "stop", "schema", "zero-dates", "bad-text", NULL};
@@ -40,12 +66,14 @@ static bool write_pipeline(FILE *f, const cli_args *a)
         fine = cli_put_scalar(f, value);
         (void)fputc('\n', f);
     }
+    if (cli_flag(a, "query")) (void)fputs("  query: true\n", f);
     const char *format = sql || undo ? "sql" : cli_value(a, "format");
     (void)fputs("targets:\n  - type: file\n    path: '-'\n    fsync: off\n    format: ", f);
     fine = fine && cli_put_scalar(f, format ? format : "record");
     (void)fputc('\n', f);
+    if (cli_flag(a, "envelope")) (void)fputs("    envelope: true\n", f);
     if (undo) (void)fputs("    format_options: {undo: true}\n", f);
-    return fine;
+    return fine && write_format_options(f, a);
 }
 
 /* ---------------------------------------------------------------- --sql and --undo */
@@ -129,13 +157,36 @@ static int run_undo(const char *text)
     return code;
 }
 
+/* NAME=VALUE, each name once and such as an option's can be: anything else is no YAML of ours. */
+static int check_format_options(const cli_args *a)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789_";
+    const char **options = cli_values(a, "format-option");
+    int code = EXIT_FINE;
+    for (size_t i = 0; options && code == EXIT_FINE && options[i]; i++) {
+        size_t n = strspn(options[i], letters);
+        if (!n || options[i][n] != '=')
+            code = cli_usage_error("--format-option is NAME=VALUE, such as schemas=true: \"%s\" is not.", options[i]);
+        for (size_t k = 0; code == EXIT_FINE && k < i; k++)
+            if (strncmp(options[k], options[i], n + 1) == 0)
+                code = cli_usage_error("--format-option %.*s is there twice; a list is NAME='[a, b]'.", (int)n,
+                                       options[i]);
+    }
+    free(options);
+    return code;
+}
+
 int cli_decode(const cli_args *a)
 {
     bool sql = cli_flag(a, "sql"), undo = cli_flag(a, "undo");
     if (sql && undo) return cli_usage_error("--sql repeats changes and --undo takes them back: give one of them.");
     if ((sql || undo) && cli_value(a, "format"))
         return cli_usage_error("--%s is a format by itself: leave out --format.", sql ? "sql" : "undo");
-    int code = cli_say_open(a, WB_LOG_WARN);
+    if ((sql || undo) && (cli_flag(a, "envelope") || cli_flag(a, "format-option")))
+        return cli_usage_error("--%s prints statements: --envelope and --format-option are for other formats.",
+                               sql ? "sql" : "undo");
+    int code = check_format_options(a);
+    if (code == EXIT_FINE) code = cli_say_open(a, WB_LOG_WARN);
     if (code != EXIT_FINE) return code;
     char *text = NULL;
     size_t n = 0;

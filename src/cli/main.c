@@ -31,13 +31,16 @@ static const cli_option tail_options[] = {
     {0},
 };
 static const cli_option decode_options[] = {
-    {"format", CLI_VALUE, "NAME", "how changes are written: record (default), row, pretty, ..."},
+    {"format", CLI_VALUE, "NAME", "how changes are written: record (default), row, debezium, pretty, ..."},
+    {"format-option", CLI_MANY, "NAME=VALUE", "an option of the format: schemas=true, skip='[t]'"},
+    {"envelope", CLI_FLAG, NULL, "lines {\"topic\":...,\"key\":...,\"value\":...,\"headers\":[...]}"},
+    {"query", CLI_FLAG, NULL, "keep the statements that made the rows, for formats that tell them"},
     {"tables", CLI_MANY, "PATTERN", "only these tables, such as shop.*"},
     {"start", CLI_VALUE, "WHERE", "begin at: binlog.000042:1234, 1234, \"2024-06-01 12:00:00\" (UTC), a GTID"},
     {"stop", CLI_VALUE, "WHERE", "end before that place or time, or after that GTID"},
     {"schema", CLI_VALUE, "DUMP|STATE|URL",
-     "who knows the columns, for logs without FULL row metadata: a schema dump,\n"
-     "the state folder of a pipeline, or a server"},
+     "who knows how columns are declared, and their names in logs without FULL row\n"
+     "metadata: a schema dump, the state folder of a pipeline, or a server"},
     {"sql", CLI_FLAG, NULL, "SQL that makes the changes again"},
     {"undo", CLI_FLAG, NULL, "SQL that takes the changes back, the last one first"},
     {"zero-dates", CLI_VALUE, "text|null", "what becomes of 0000-00-00"},

@@ -340,8 +340,31 @@ static wb_code collision(const dbz *d, const dbz_plan *p, const wb_table *t, wb_
     return WB_OK;
 }
 
+/* Of files a rule that asks how a column was declared has an answer only with a schema beside them. */
+static wb_code declared(const dbz *d, const wb_table *t, wb_error *err)
+{
+    for (uint32_t i = 0; d->offline && d->nrules && i < t->ncols; i++) {
+        const wb_column *c = &t->cols[i];
+        dbz_my_type type;
+        if (!(c->flags & WB_COL_UNDECLARED)) continue;
+        dbz_my_type_read(c->type, &type);
+        bool maybe = strcmp(type.name, "tinyint") == 0 && dbz_rule_for(d, t, c, DBZ_RULE_BOOLEAN) >= 0;
+        if (!maybe && dbz_rule_for(d, t, c, DBZ_RULE_SOURCE_TYPE) < 0) continue;
+        wb_fail(err, WB_E_SCHEMA, WB_NEVER,
+                "%s wants to know how column %.*s of %.*s.%.*s was declared, and the log "
+                "does not say it.",
+                maybe ? "boolean.selector" : "column.propagate.source.type", (int)c->name.len, c->name.ptr,
+                (int)t->schema.len, t->schema.ptr, (int)t->name.len, t->name.ptr);
+        wb_hint(err, "Give the tables' declarations with --schema (a dump, a state folder, a server), or leave the "
+                     "rule out.");
+        return WB_E_SCHEMA;
+    }
+    return WB_OK;
+}
+
 static dbz_plan *build(dbz *d, const wb_txn *txn, const wb_table *t, wb_error *err)
 {
+    if (declared(d, t, err) != WB_OK) return NULL;
     size_t n = (size_t)t->ncols + 1;
     size_t bytes =
         sizeof(dbz_plan) + n * (sizeof(dbz_field) + 2 * sizeof(dbz_span) + sizeof(size_t) + sizeof(uint16_t));

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from conftest import needs
-from debezium_golden import (ABSENT, DIFFERENCES, DIFFERENCES_MYSQL, MARK, SAID, SCHEMA_CHANGES, WHOLE, by_table, cases, differences, expected, fits, got, options,
+from debezium_golden import (ABSENT, DIFFERENCES, DIFFERENCES_MYSQL, MARK, OFFLINE, SAID, SCHEMA_CHANGES, WHOLE, by_table, cases, differences, expected, fits, got, options,
                              payload, properties, script, statements)
 from program import wait_until
 from servers import ROOT
@@ -70,3 +70,5 @@ def test_differences_are_documented():
         assert f"`{name}`" in text, f"docs/formats/debezium.md does not say why {name}"
     for name in re.findall(r"^\| `([a-z-]+)` \|", text, re.M):
         assert name in known, f"{name} is no difference that a test sees"
+    offline = (ROOT / "docs" / "decode.md").read_text()
+    assert set(re.findall(r"^\| `([a-z][a-z-]+)` \|", offline, re.M)) == set(OFFLINE)

@@ -4,15 +4,17 @@ What is left different is in debezium_golden.py, with the words of docs/formats/
 import hashlib
 import itertools
 import json
+import subprocess
 
 import pytest
 
-from debezium_golden import (MARK, by_table, cases, differences, expected, got, options, properties, schema_differences, script,
-                             statements)
+from debezium_golden import (MARK, by_table, cases, differences, expected, got, message, offline_differences, options, properties,
+                             schema_differences, script, statements)
 from my_servers import run
 from program import wait_until
 from servers import PASSWORD
 from test_debezium import without_mark
+from test_decode import dump
 
 
 def groups(server):
@@ -30,8 +32,22 @@ def drop_all(server):
         server.sql(f"drop database if exists {name}")
 
 
+def replay(wb, server, name, case, start, *more):
+    """What `decode` makes of the log since `start`, with the options of the pipeline's target."""
+    fmt, o, source, _ = options(properties(name, case), ["golden*.*"])
+    args = ["--format", fmt, "--envelope", "--start", f"{start[0]}:{start[1]}", *more]
+    for key, value in o.items():
+        args += ["--format-option", f"{key}={value if isinstance(value, str) else json.dumps(value)}"]
+    for pattern in source.get("tables", [f"{MARK}.*", "golden*.*"]):
+        args += ["--tables", pattern]
+    args += ["--query"] if source.get("query") else []
+    done = subprocess.run([wb.binary, "decode", *args, server.data / start[0]], capture_output=True, env=wb.env, timeout=120)
+    assert done.returncode == 0, f"{args}\n{done.stderr.decode()}"
+    return without_mark([message(line) for line in done.stdout.decode().split("\n") if line])
+
+
 def feed(wb, server, name, group):
-    """What our format makes of a script, by case."""
+    """What our format makes of a script, by case; and what of that is different when `decode` makes it of the same log."""
     setup, parts = script(name, group[0])
     targets, source = [], {}
     for case in group:
@@ -43,7 +59,8 @@ def feed(wb, server, name, group):
         for s in statements(setup):
             run(c, s)
     url = f"mysql://walbrook:{PASSWORD}@127.0.0.1:{server.port}/golden"
-    wb.write(targets, source={"type": "mysql", "url": url, "tables": [f"{MARK}.*", "golden*.*"], **source}).start()
+    source = {"type": "mysql", "url": url, "tables": [f"{MARK}.*", "golden*.*"], **source}
+    wb.write(targets, source=source, checkpoint_interval="1m").start()  # versions of tables stay in the state until then
     wait_until(lambda: server.dumps(), 30, "a reader of the log", alive=wb)
     out = {case: wb.dir / f"{case}.jsonl" for case in group}
     marks = itertools.count(1)
@@ -53,14 +70,25 @@ def feed(wb, server, name, group):
         server.sql(f"insert into {MARK}.mark values ({n})")
         for path in paths:
             wait_until(lambda: sum(f"{MARK}.mark" in m["topic"] for m in got(path)) >= n, 20, "the mark", alive=wb)
+    mark(*out.values())
+    start, copied = server.log_position(), {case: len(got(out[case])) for case in group}
+    declared = dump(server, wb.dir, "golden")
     with server.connect("golden") as c:
         for s in [s for part in parts for s in statements(part)]:
             run(c, s)
             if group[0].startswith("ddl"):
                 mark(out[group[0]])  # a table that is altered again before it was read is another case
     mark(*out.values())
+    offline = []
+    for case in group:
+        live = without_mark(got(out[case])[copied[case]:])
+        for who, more in (("nobody", []), ("dump", ["--schema", declared]), ("state", ["--schema", wb.state])):
+            _, o, _, select = options(properties(name, case))
+            refused = who == "nobody" and "columns" in o  # by name: test_decode.py
+            if not select and not refused:  # `decode` does not choose columns
+                offline += offline_differences(f"{name}/{case}", who, live, replay(wb, server, name, case, start, *more))
     wb.term()
-    return {case: without_mark(got(out[case])) for case in group}
+    return {case: without_mark(got(out[case])) for case in group}, offline
 
 
 @pytest.fixture
@@ -78,10 +106,11 @@ def check(server, case, ours):
 
 
 def check_group(wb, server, name, group):
-    made = feed(wb, server, name, group)
+    made, offline = feed(wb, server, name, group)
     found = {case: check(name, case, made[case]) for case in group}
     shown = "\n".join(f"{case}: {line}" for case in group for line in found[case][:40])
     assert not shown, f"{sum(map(len, found.values()))} differences\n{shown}"
+    assert not offline, f"{len(offline)} differences of decode\n" + "\n".join(offline[:60])
 
 
 @pytest.mark.servers("my97")

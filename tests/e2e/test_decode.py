@@ -455,3 +455,43 @@ def test_statements_about_databases(my, log, tool):
     assert not my.more_schemas()
     refused = tool("--sql", "--tables", f"{a}.t", dropped, code=4)
     assert f"The DROP of database {a} at {log.name}:".encode() in refused.stderr and b"not asked for" in refused.stderr
+
+
+# ---------------------------------------------------------------- Debezium's messages, which want to know how columns are declared
+
+def messages(done):
+    return [(m["topic"], m["key"], m["value"]) for m in lines(done)]
+
+
+def test_debezium_of_files(my, log, tool, folder):
+    """The golden cases are replayed in test_debezium_mysql.py; here what only files have: options of the command, and what is not known."""
+    my.sql("create table t (id int primary key, b tinyint(1) default 1, t tinyint, f float(7,2)); create table u (a int not null, v int, unique (a))")
+    made = my.server.log_position()[1]
+    my.sql("insert into t values (1, 1, 1, 0.1); delete from t; insert into u values (7, 8)")
+    path, schema = log.copy(), dump(my.server, folder, my.name)
+    args = ["--format", "debezium", "--envelope", "--start", made, "--tables", f"{my.name}.*"]
+    done = messages(tool(*args, path))
+    assert [(t, k) for t, k, _ in done] == [(f"decode.{my.name}.t", {"id": 1})] * 3 + [(f"decode.{my.name}.u", {"a": 7})]
+    assert done[0][2]["after"] == {"id": 1, "b": 1, "t": 1, "f": 0.1} and done[2][2] is None
+    source = done[0][2]["source"]
+    assert (source["name"], source["file"], source["snapshot"], source["connector"]) == (
+        "decode", log.name, "false", "mysql" if my.mysql else "mariadb")
+    known = messages(tool(*args, "--schema", schema, "--format-option", "prefix=lab", "--format-option", "tombstones=false",
+                          "--format-option", f"columns={{boolean.selector: {my.name}.t.b}}", path))
+    assert [(t, k) for t, k, _ in known] == [(f"lab.{my.name}.t", {"id": 1})] * 2 + [(f"lab.{my.name}.u", {"a": 7})]
+    assert known[0][2]["after"] == {"id": 1, "b": True, "t": 1, "f": 0.10000000149011612}
+    for rule in ("boolean.selector", "column.propagate.source.type"):
+        refused = tool(*args, "--format-option", f"columns={{{rule}: .*}}", path, code=4)
+        assert rule.encode() in refused.stderr and b"--schema" in refused.stderr
+    cloud = lines(tool("--format", "cloudevents", "--start", made, "--tables", f"{my.name}.u", "--schema", schema, path))
+    assert [(e["type"].rsplit(".", 1)[-1], e["data"]["after"]) for e in cloud] == [("DataChangeEvent", {"a": 7, "v": 8})]
+
+
+def test_options_of_the_format(tool):
+    file = GOLDEN / "m10" / "numbers.binlog"
+    assert b"NAME=VALUE" in tool("--format-option", "schemas", file, code=2).stderr
+    assert b"NAME=VALUE" in tool("--format-option", "a b=1", file, code=2).stderr
+    assert b"twice" in tool("--format-option", "skip=t", "--format-option", "skip=u", file, code=2).stderr
+    assert b"--envelope" in tool("--sql", "--envelope", file, code=2).stderr
+    nearest = tool("--format", "debezium", "--format-option", "schema=true", file, code=2)
+    assert b"schemas" in nearest.stderr

@@ -37,6 +37,8 @@ static const wb_option options[] = {
      "what becomes of 0000-00-00 and 2024-00-15", NULL, NULL},
     {"bad_text", WB_OPT_ENUM, AT(bad_text), 0, "refuse", 0, 0, bad_text, "bytes that are not of the column's charset",
      NULL, NULL},
+    {"query", WB_OPT_BOOL, AT(query), 0, "false", 0, 0, NULL, "rows know the statement that made them",
+     "As of the source mysql: where the log has it, and for formats that tell it.", NULL},
     {.name = NULL}};
 
 /* ---------------------------------------------------------------- positions: number of the file, offset, its name */
@@ -420,6 +422,7 @@ static wb_code files_open(void *ctx, wb_host *h, const wb_resume *resume, wb_err
                             .notice = notice};
     const my_options o = {.max_row = (size_t)wb_host_max_row(h),
                           .kept = true,
+                          .query = s->query,
                           .partial_start = pipe || s->from.kind == MY_BOUND_PLACE,
                           .unknown_xa = MY_UNKNOWN_SKIP,
                           .policy = {(my_zero_dates)s->zero_dates, (my_bad_text)s->bad_text}};

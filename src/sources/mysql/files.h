@@ -65,7 +65,10 @@ typedef struct my_shapes {
     wb_arena arena;
     my_schema *tables;
     size_t n, cap;
+    bool dressed;
 } my_shapes;
+/* Defaults, which a dump has as SQL, as the brand's information_schema says them. */
+void my_shapes_dress(my_shapes *s, my_flavor flavor);
 wb_code my_shapes_read(my_shapes *s, const char *path, const char *text, size_t n, wb_error *err) WB_MUST;
 wb_code my_shapes_load(my_shapes *s, const char *path, wb_error *err) WB_MUST;
 const my_schema *my_shapes_find(const my_shapes *s, wb_str schema, wb_str name);
@@ -78,6 +81,7 @@ typedef struct my_files {
     wb_list files, tables;
     const char *start, *stop, *schema;
     int zero_dates, bad_text;
+    bool query;
 
     wb_host *host;
     wb_arena arena;
@@ -113,6 +117,8 @@ typedef struct my_files {
 /* files_known.c: reads what `schema` names; the decoder's question; what a log says of the time before it. */
 wb_code my_files_know(my_files *s, wb_error *err) WB_MUST;
 wb_code my_files_columns(void *arg, const my_map *map, my_schema *out, wb_error *err);
+/* What a state knows of a table before the present transaction, or after it. NULL: nothing. */
+wb_table *my_files_table(my_files *s, wb_str schema, wb_str name, bool before);
 bool my_files_before(my_files *s, const my_gtid_set *set) WB_MUST; /* NULL: not said */
 
 enum { MY_FILES_POS = 12 }; /* of a position: number of the file, offset; its name follows */

@@ -136,6 +136,12 @@ static void enter_txn(my_files *s)
 
 /* ---------------------------------------------------------------- schema changes */
 
+static wb_table *table_or_bare(my_files *s, wb_str schema, wb_str name, bool before)
+{
+    wb_table *found = my_files_table(s, schema, name, before);
+    return found ? found : my_bare_table(schema, name);
+}
+
 /* Takes the tables. */
 static wb_code tell_ddl(my_files *s, const my_event *ev, wb_ddl_kind kind, uint8_t flags, wb_table *before,
                         wb_table *after, wb_error *err)
@@ -153,7 +159,7 @@ static wb_code tell_ddl(my_files *s, const my_event *ev, wb_ddl_kind kind, uint8
 
 static wb_code tell_truncate(my_files *s, const my_event *ev, wb_str schema, wb_str name, wb_error *err)
 {
-    wb_table *t = my_bare_table(schema, name);
+    wb_table *t = table_or_bare(s, schema, name, true);
     if (!t) return my_files_nomem(err);
     wb_batch_table(s->batch, t);
     wb_change *c = wb_batch_change(s->batch);
@@ -176,8 +182,9 @@ static wb_code tell_table(my_files *s, const my_event *ev, const my_st_table *t,
     if (create && ev->statement.replaces) /* of a table that was perhaps there */
         code = tell_ddl(s, ev, WB_DDL_DROP, WB_DDL_PART, my_bare_table(t->schema, t->name), NULL, err);
     if (code != WB_OK) return code;
-    wb_table *before = create ? NULL : my_bare_table(t->schema, t->name);
-    wb_table *after = drop ? NULL : moves ? my_bare_table(t->to_schema, t->to_name) : my_bare_table(t->schema, t->name);
+    wb_str schema = moves ? t->to_schema : t->schema, name = moves ? t->to_name : t->name;
+    wb_table *before = create ? NULL : table_or_bare(s, t->schema, t->name, true);
+    wb_table *after = drop ? NULL : table_or_bare(s, schema, name, false);
     return tell_ddl(s, ev, create ? WB_DDL_CREATE : drop ? WB_DDL_DROP : WB_DDL_ALTER, 0, before, after, err);
 }
 

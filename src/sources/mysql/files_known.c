@@ -88,18 +88,26 @@ bool my_files_before(my_files *s, const my_gtid_set *set)
     return !s->set_whole || my_gtid_set_copy(s->set, set);
 }
 
-/* The position and the transaction as the live source writes them: histories are told by these. */
-static bool put_places(const my_files *s, my_flavor flavor, wb_out *have, wb_out *at)
+/* The position and the transaction as the live source writes them: histories are told by these. after: the position of
+ * who has the transaction. */
+static bool put_places(const my_files *s, my_flavor flavor, bool after, wb_out *have, wb_out *at)
 {
+    bool known = s->set_whole && s->gtid.flavor != MY_UNKNOWN;
+    my_gtid_set *grown = after && known ? my_gtid_set_new() : NULL;
+    const my_gtid_set *set = grown ? grown : s->set_whole ? s->set : NULL;
     my_pos p = {.flavor = flavor,
                 .has_file = true,
                 .lineage = my_history_lineage(s->history),
                 .log = {s->in.name, strlen(s->in.name)},
-                .offset = s->txn_start,
+                .offset = s->txn_start + after,
                 .gtid = s->gtid};
-    bool fine = my_pos_make(have, &p, s->set_whole ? s->set : NULL);
-    p.has_set = s->set_whole && s->gtid.flavor != MY_UNKNOWN;
+    bool fine = !(after && known) || grown;
+    if (grown) fine = my_gtid_set_copy(grown, s->set) && my_gtid_set_add(grown, &s->gtid);
+    fine = fine && my_pos_make(have, &p, set);
+    p.offset = s->txn_start;
+    p.has_set = known;
     my_at_make(at, &p);
+    my_gtid_set_free(grown);
     return fine && !at->failed;
 }
 
@@ -131,6 +139,7 @@ static wb_code not_known(const my_files *s, const my_map *m, my_known known, con
 wb_code my_files_columns(void *arg, const my_map *m, my_schema *out, wb_error *err)
 {
     my_files *s = arg;
+    if (s->has_shapes) my_shapes_dress(&s->shapes, m->flavor);
     const my_schema *found = s->has_shapes ? my_shapes_find(&s->shapes, m->schema, m->name) : NULL;
     if (!s->history) {
         if (found && (m->has_names || my_schema_fits(found, m, NULL, 0))) *out = *found;
@@ -138,7 +147,7 @@ wb_code my_files_columns(void *arg, const my_map *m, my_schema *out, wb_error *e
     }
     wb_out have = {0}, at = {0};
     char why[200] = "";
-    bool placed = put_places(s, m->flavor, &have, &at);
+    bool placed = put_places(s, m->flavor, false, &have, &at);
     my_known known = MY_NOT_KNOWN;
     if (placed)
         known =
@@ -154,4 +163,20 @@ wb_code my_files_columns(void *arg, const my_map *m, my_schema *out, wb_error *e
     if (known != MY_KNOWN || !fits) return not_known(s, m, known, why, err);
     *out = *found;
     return WB_OK;
+}
+
+wb_table *my_files_table(my_files *s, wb_str schema, wb_str name, bool before)
+{
+    my_flavor flavor = s->gtid.flavor == MY_MARIADB ? MY_MARIADB : MY_MYSQL;
+    wb_out have = {0}, at = {0};
+    const my_schema *found = NULL;
+    my_known known = MY_NOT_KNOWN;
+    wb_error ignored;
+    wb_error_reset(&ignored);
+    if (!s->history || s->known_now) return NULL; /* nobody knows when a dump's or a server's columns began */
+    if (put_places(s, flavor, !before, &have, &at))
+        known = my_history_find(s->history, schema, name, (wb_pos){have.p, have.len}, (wb_pos){NULL, 0}, &found);
+    wb_out_fini(&have);
+    wb_out_fini(&at);
+    return found && known <= MY_LOOSE ? my_table_of_schema(found, flavor, &ignored) : NULL;
 }

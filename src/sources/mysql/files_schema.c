@@ -121,6 +121,96 @@ static wb_code nomem(wb_error *err)
     return wb_fail(err, WB_E_NOMEM, WB_NEVER, "There is no memory for the schema dump.");
 }
 
+/* ---------------------------------------------------------------- defaults and comments */
+
+/* What follows the word, where that is neither in quotes nor in parentheses: 'it''s', b'101', (1 + 1), now(3). */
+static wb_str word_after(wb_str line, const char *word)
+{
+    size_t n = strlen(word), from = 0;
+    int depth = 0;
+    bool quoted = false;
+    for (size_t i = 0; i < line.len; i++) {
+        char c = line.ptr[i];
+        bool outside = !quoted && depth == 0;
+        bool introduces = line.ptr[from] == '_' && i + 1 < line.len && line.ptr[i + 1] == '\''; /* _binary 'a' */
+        if (from && outside && (c == ',' || (c == ' ' && !introduces))) return (wb_str){line.ptr + from, i - from};
+        if (c == '\'') quoted = !quoted;
+        if (!quoted && (c == '(' || c == ')')) depth += c == '(' ? 1 : -1;
+        if (from || !outside || c != ' ' || line.len - i <= n + 1) continue;
+        if (strncasecmp(line.ptr + i + 1, word, n) == 0 && line.ptr[i + 1 + n] == ' ') from = i + n + 2;
+        if (from) i = from - 1;
+    }
+    return from ? (wb_str){line.ptr + from, line.len - from} : (wb_str){NULL, 0};
+}
+
+/* The text of 'it''s\n'; the result is shorter. */
+static wb_str unquoted(my_shapes *s, wb_str sql)
+{
+    char *to = wb_arena_alloc(&s->arena, sql.len + 1);
+    size_t n = 0;
+    for (size_t i = 1; to && i + 1 < sql.len; i++) {
+        char c = sql.ptr[i];
+        bool escape = c == '\\' && i + 2 < sql.len;
+        if (escape || c == '\'') c = sql.ptr[++i];
+        if (escape) c = c == 'n' ? '\n' : c == 'r' ? '\r' : c == 't' ? '\t' : c == '0' ? 0 : c;
+        to[n++] = c;
+    }
+    if (to) to[n] = 0;
+    return (wb_str){to, to ? n : 0};
+}
+
+static bool is_quoted(wb_str s) { return s.len >= 2 && s.ptr[0] == '\'' && s.ptr[s.len - 1] == '\''; }
+
+static void describe(reader *r, my_schema_col *c, wb_str rest)
+{
+    wb_str def = word_after(rest, "DEFAULT"), comment = word_after(rest, "COMMENT");
+    bool counts = has_word(rest, "AUTO_INCREMENT"), touched = has_word(rest, " ON UPDATE ");
+    c->extra = wb_str_of(counts ? "auto_increment" : touched ? "on update CURRENT_TIMESTAMP" : "");
+    if (is_quoted(comment)) c->comment = unquoted(r->s, comment);
+    bool null = def.len == 4 && strncasecmp(def.ptr, "NULL", 4) == 0;
+    if (def.len && !null && !(c->flags & WB_COL_GENERATED)) c->default_sql = copy(r->s, def.ptr, def.len);
+}
+
+/* Of MySQL: a constant without its quotes, bytes in hexadecimal; of anything else, that it is an expression. */
+static void dress(my_shapes *s, my_schema_col *c)
+{
+    static const char binary[] = "_binary '";
+    wb_str def = c->default_sql;
+    bool bytes = c->type.len >= 6 && strncasecmp(c->type.ptr, "binary", 6) == 0;
+    bytes = bytes || (c->type.len >= 9 && strncasecmp(c->type.ptr, "varbinary", 9) == 0);
+    if (!def.len || (def.len > 2 && (def.ptr[0] == 'b' || def.ptr[0] == 'B') && def.ptr[1] == '\'')) return;
+    bool marked = def.len > sizeof binary - 1 && strncasecmp(def.ptr, binary, sizeof binary - 1) == 0;
+    if (marked) def = (wb_str){def.ptr + sizeof binary - 2, def.len - (sizeof binary - 2)};
+    if (!is_quoted(def)) {
+        c->extra = wb_str_of(c->extra.len ? "DEFAULT_GENERATED on update CURRENT_TIMESTAMP" : "DEFAULT_GENERATED");
+        return;
+    }
+    c->default_sql = unquoted(s, def);
+    if (!bytes) return;
+    static const char digits[] = "0123456789ABCDEF";
+    wb_str raw = c->default_sql;
+    char *to = wb_arena_alloc(&s->arena, 2 * raw.len + 3);
+    if (!to) return;
+    to[0] = '0';
+    to[1] = 'x';
+    for (size_t i = 0; i < raw.len; i++) {
+        to[2 + 2 * i] = digits[(uint8_t)raw.ptr[i] >> 4];
+        to[3 + 2 * i] = digits[(uint8_t)raw.ptr[i] & 15];
+    }
+    to[2 * raw.len + 2] = 0;
+    c->default_sql = (wb_str){to, 2 * raw.len + 2};
+}
+
+void my_shapes_dress(my_shapes *s, my_flavor flavor)
+{
+    if (s->dressed) return;
+    s->dressed = true;
+    for (size_t i = 0; i < s->n && flavor == MY_MYSQL; i++)
+        for (uint32_t k = 0; k < s->tables[i].ncols; k++) dress(s, (my_schema_col *)(uintptr_t)&s->tables[i].cols[k]);
+}
+
+/* ---------------------------------------------------------------- tables */
+
 static wb_code add_column(reader *r, wb_str name, wb_str line, const char *p, wb_error *err)
 {
     if (r->ncols == r->cap) {
@@ -141,6 +231,7 @@ static wb_code add_column(reader *r, wb_str name, wb_str line, const char *p, wb
     if (has_word(rest, "NOT NULL")) c->flags |= WB_COL_NOT_NULL;
     if (has_word(rest, "GENERATED ALWAYS AS")) c->flags |= WB_COL_GENERATED;
     if (has_word(rest, "INVISIBLE")) c->flags |= MY_COL_INVISIBLE;
+    describe(r, c, rest);
     return WB_OK;
 }
 
@@ -159,6 +250,19 @@ static void add_key(reader *r, const char *p, const char *end)
         for (uint32_t i = 0; i < r->ncols && r->nkey <= r->ncols; i++)
             if (wb_str_eq(r->cols[i].name, name)) r->key[r->nkey++] = (uint16_t)i;
     }
+}
+
+/* UNIQUE KEY `name` (`a`,`b`): what the server takes for the primary key where there is none is the first one whose
+ * columns may not be null, whole ones, and not expressions. */
+static void add_unique(reader *r, const char *p, const char *end)
+{
+    wb_str name, line = {p, (size_t)(end - p)};
+    if (r->nkey || has_word(line, "USING HASH") || !quoted(r, &p, end, &name)) return;
+    const char *open = memchr(p, '(', (size_t)(end - p)), *more = open ? open + 1 : NULL;
+    if (!open || memchr(more, '(', (size_t)(end - more))) return;
+    add_key(r, open, end);
+    for (uint32_t k = 0; k < r->nkey; k++)
+        if (!(r->cols[r->key[k]].flags & WB_COL_NOT_NULL)) r->nkey = 0;
 }
 
 static wb_code end_table(reader *r, wb_str line, wb_error *err)
@@ -227,6 +331,7 @@ static wb_code take_line(reader *r, wb_str line, wb_error *err)
         return add_column(r, name, line, p, err);
     }
     if (starts(&p, end, "PRIMARY KEY")) add_key(r, p, end);
+    if (starts(&p, end, "UNIQUE KEY")) add_unique(r, p, end);
     return WB_OK;
 }
 

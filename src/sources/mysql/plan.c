@@ -244,6 +244,7 @@ static wb_code make_col(maker *k, uint32_t i, wb_error *err)
         to->type = s->type;
         return WB_OK;
     }
+    to->flags |= WB_COL_UNDECLARED;
     wb_out o = {0};
     my_type_name(&t, p->labels, p->nlabels, k->map->flavor, &o);
     to->type = (wb_str){wb_arena_strndup(&k->a, o.p, o.len), o.len};

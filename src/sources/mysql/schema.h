@@ -44,7 +44,7 @@ wb_table *my_bare_table(wb_str schema, wb_str name);
 
 /* ---- what information_schema.columns says (ORDER BY ordinal_position), invisible and generated columns included */
 /* Beside WB_COL_NOT_NULL, WB_COL_GENERATED. COMPUTED: its default is an expression or a counter. */
-enum { MY_COL_INVISIBLE = 32, MY_COL_UNSIGNED_KNOWN = 64, MY_COL_COMPUTED = 128 };
+enum { MY_COL_INVISIBLE = 32, MY_COL_COMPUTED = 128 };
 typedef struct my_schema_col {
     wb_str name;
     wb_str type;    /* COLUMN_TYPE: "int(10) unsigned", "enum('a','b')", "uuid"                               */
