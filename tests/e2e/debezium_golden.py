@@ -15,7 +15,7 @@ VARIES = [r"payload\.(ts_ms|ts_us|ts_ns)", r"payload\.source\.(ts_ms|ts_us|ts_ns
           r"payload\.source\.(version|db)"]
 VARIES_IN_MYSQL = [r"payload\.source\.(file|pos|gtid|thread|server_id)"]
 VARIES_BY_TOPIC = {"transaction": [r"payload\.(id|ts_ms)", r"key\.payload\.id"]}
-VARIES_IN_CLOUD = [r"(id|time|iodebezium(version|db|tsms|tsus|tsns|sequence|lsn|txid|gtid|pos|thread|serverid))"]
+VARIES_IN_CLOUD = [r"(id|time|iodebezium(version|db|tsms|tsus|tsns|sequence|lsn|txid|gtid|file|pos|thread|serverid))"]
 VARIES_UNWRAPPED = [r"payload\.__(lsn|source_ts_ms)"]
 
 
