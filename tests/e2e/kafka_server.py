@@ -93,7 +93,7 @@ class Kafka:
         """Every message there is now, by partition and offset."""
         conf = {"bootstrap.servers": self.brokers, "group.id": "reader", "enable.auto.commit": False, "auto.offset.reset": "earliest",
                 "enable.partition.eof": True, "isolation.level": "read_committed" if committed else "read_uncommitted",
-                "fetch.message.max.bytes": 40_000_000}
+                "fetch.message.max.bytes": 40_000_000, "fetch.wait.max.ms": 20}
         c = confluent_kafka.Consumer(conf)
         try:
             meta = c.list_topics(topic, timeout=20).topics[topic]

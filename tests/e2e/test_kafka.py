@@ -146,8 +146,11 @@ def test_a_large_row(wb, db, kafka):
     dead = [json.loads(line) for line in (wb.dir / "dead.jsonl").read_text().splitlines()]
     assert [d["change"]["record"]["id"] for d in dead] == [2]
     db.sql("insert into t values (4, repeat('y', 20000000)), (5, 'last')")
-    wb.write([target(db, kafka, on_too_large="skip")]).until_now()
-    assert "left out: A INSERT of public.t" in wb.last_log()
+    wb.write([target(db, kafka, on_too_large="skip")]).start()
+    wait_until(lambda: "left out: A INSERT of public.t" in wb.last_log(), 30, "a word about it", alive=wb)
+    wait_until(lambda: (wb.target_status("kafka")["facts"] or {}).get("too_large") == 1, 30, "one row left out", alive=wb)
+    wait_until(lambda: 5 in [r["record"]["id"] for r in records(kafka, topic(db, "t"))], 30, "the row after it", alive=wb)
+    wb.term()
     kafka.make(f"{db.name}.big", max_message_bytes="30000000")
     db.sql("insert into t values (6, repeat('z', 20000000))")
     big = {**target(db, kafka, topic=f"{db.name}.big", max_message="24MB"), "name": "big", "start": "snapshot"}

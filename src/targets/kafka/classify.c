@@ -2,6 +2,8 @@
 #include "targets/kafka/kafka.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #define TO_LARGE                                                                                                       \
     "Its limit is `max.message.bytes` of the topic; `max_message` and `batch_size` of the target must not be above "   \
@@ -83,6 +85,50 @@ wb_code kf_fail(wb_error *err, rd_kafka_resp_err_t from, const char *fmt, ...)
     err->sys = from;
     if (hint) wb_hint(err, "%s", hint);
     return code;
+}
+
+/* ---------------------------------------------------------------- certificates */
+
+/* librdkafka reports a TLS alert of the broker as a lost connection, and tries forever. Alerts 42 to 46, 48, 49, 51
+ * and 116 (RFC 8446, 6.2) are about the certificate of who comes: it is ours that the broker does not like. */
+static bool refuses_our_certificate(const char *reason)
+{
+    static const char word[] = "SSL alert number ";
+    const char *at = strstr(reason, word);
+    long n = at ? strtol(at + sizeof word - 1, NULL, 10) : 0;
+    return (n >= 42 && n <= 46) || n == 48 || n == 49 || n == 51 || n == 116;
+}
+
+wb_code kf_fail_event(const kf_target *k, wb_error *err, rd_kafka_resp_err_t from, const char *reason)
+{
+    if (!k->tls || !refuses_our_certificate(reason)) return kf_fail(err, from, "Kafka: %s", reason);
+    if (k->tls_cert) {
+        kf_fail(err, RD_KAFKA_RESP_ERR__SSL, "Kafka refuses the certificate of `tls_cert`: %s", reason);
+        err->hint[0] = 0;
+        wb_hint(err, "The broker must know the authority that signed it (its ssl.truststore), and it must be in date.");
+    } else {
+        kf_fail(err, RD_KAFKA_RESP_ERR__SSL, "Kafka wants a certificate of who comes, and there is none: %s", reason);
+        err->hint[0] = 0;
+        wb_hint(err, "Give `tls_cert` and `tls_key`: a certificate that the broker's ssl.truststore knows.");
+    }
+    return err->code;
+}
+
+wb_code kf_fail_new(const kf_target *k, wb_error *err, const char *why)
+{
+    const char *mend = NULL;
+    if (strstr(why, "key values mismatch"))
+        mend = "The key of `tls_key` does not belong to the certificate of `tls_cert`.";
+    else if (strstr(why, "ssl.key.location") && !k->tls_key)
+        mend = "There is no private key in the file of `tls_cert`: name its file with `tls_key`.";
+    else if (strstr(why, "ssl.key.location"))
+        mend = "The file of `tls_key` is no private key in PEM, or `tls_key_password` is not its password.";
+    else if (strstr(why, "ssl.certificate.location"))
+        mend = "The file of `tls_cert` is no certificate in PEM.";
+    else if (strstr(why, "ssl.ca.location"))
+        mend = "The file of `tls_ca` has no certificates in PEM.";
+    if (mend) return wb_fail(err, WB_E_CONFIG, WB_NEVER, "%s (%s)", mend, why);
+    return wb_fail(err, WB_E_CONFIG, WB_NEVER, "librdkafka refuses this: %s", why);
 }
 
 /* Brokers from 4.0 on check the nonce strictly; librdkafka before 2.6.1 writes it wrong (its pull request 4895). */

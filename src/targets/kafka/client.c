@@ -7,6 +7,8 @@
 #include "base/fault.h"
 #include "targets/kafka/kafka.h"
 
+enum { SILENT_US = 5000000 };
+
 bool kf_stopped(const kf_target *k)
 {
     return atomic_load_explicit(&k->interrupted, memory_order_relaxed) || wb_host_stopping(k->host);
@@ -27,6 +29,32 @@ static void break_off(kf_target *k, const wb_error *why)
     if (k->broken.next == WB_RETRY) k->broken.next = WB_RECONNECT;
 }
 
+/* librdkafka waits for brokers as long as it takes, and says nothing: a broker may be gone, have a full disk, or too
+ * few replicas. We say it once, and when it is over. */
+void kf_notice_silence(kf_target *k)
+{
+    uint64_t waiting = (uint64_t)rd_kafka_outq_len(k->rk), answered = k->produced - waiting;
+    bool silent = atomic_load_explicit(&k->silent, memory_order_relaxed);
+    if (waiting && answered == k->seen_answered && silent) return;
+    int64_t now = wb_mono_us(), held_ms = k->linger_ms + (k->delivery == KF_EXACTLY_ONCE ? k->commit_interval_ms : 0);
+    if (!waiting || answered != k->seen_answered) {
+        k->seen_answered = answered;
+        k->waits_since_us = waiting ? now : 0;
+        atomic_store_explicit(&k->silent, false, memory_order_relaxed);
+        if (silent) wb_host_log(k->host, WB_LOG_INFO, "Kafka confirms messages again");
+    } else if (!k->waits_since_us) {
+        k->waits_since_us = now;
+    } else if (now - k->waits_since_us > SILENT_US + held_ms * 1000) {
+        bool known = k->trouble.code != WB_OK && k->trouble_us > k->waits_since_us - SILENT_US;
+        atomic_store_explicit(&k->silent, true, memory_order_relaxed);
+        wb_host_log(
+            k->host, WB_LOG_WARN,
+            "Kafka confirms nothing for now, %llu messages wait: %s%sLook whether its brokers run and have room on "
+            "their disks; what waits is sent as soon as they answer",
+            (unsigned long long)waiting, known ? k->trouble.message : "", known ? ". " : "");
+    }
+}
+
 /* By rd_kafka_poll: our thread. */
 static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
 {
@@ -39,7 +67,7 @@ static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
         snprintf(text, sizeof text, "%s", reason);
     wb_error mine;
     wb_error_reset(&mine);
-    kf_fail(&mine, from, "Kafka: %s", text);
+    kf_fail_event(k, &mine, from, text);
     if (from == RD_KAFKA_RESP_ERR__AUTHENTICATION && kf_scram_is_broken(k)) {
         mine.hint[0] = 0;
         wb_hint(
@@ -54,6 +82,7 @@ static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
     bool summary = from == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
     k->all_down |= summary;
     if ((k->trouble.code != WB_E_AUTH && !(summary && k->trouble.code != WB_OK)) || closed) k->trouble = mine;
+    k->trouble_us = wb_mono_us();
     if (is_fatal || (closed && !k->in_open)) {
         if (mine.next == WB_NEVER) mine.next = WB_RECONNECT; /* open decides: it may pass */
         break_off(k, &mine);
@@ -145,9 +174,12 @@ wb_code kf_client_open(kf_target *k, wb_error *err)
     rd_kafka_conf_set_error_cb(conf, on_error);
     rd_kafka_conf_set_dr_msg_cb(conf, on_delivery); /* exactly once too: what our thread took it frees */
     k->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why);
+    k->seen_answered = 0;
+    k->waits_since_us = k->trouble_us = 0;
+    atomic_store(&k->silent, false);
     if (k->rk) return WB_OK;
     rd_kafka_conf_destroy(conf);
-    return wb_fail(err, WB_E_CONFIG, WB_NEVER, "librdkafka refuses this: %s", why);
+    return kf_fail_new(k, err, why);
 }
 
 /* What was not confirmed is dropped here, and comes again from the checkpoint. */

@@ -127,7 +127,12 @@ typedef struct kf_target {
     char cluster[64]; /* id of the cluster that has what was sent; "": not known */
     bool cluster_due; /* remember it with the next ticket */
 
+    /* whether anything is confirmed */
+    uint64_t seen_answered;
+    int64_t waits_since_us, trouble_us; /* 0: nothing waits; when `trouble` was said */
+
     /* for status: any thread */
+    atomic_bool silent;
     atomic_bool shown;
     atomic_llong unconfirmed, confirmed, too_large, oldest_us, took_us, commits, made_topics;
 } kf_target;
@@ -140,6 +145,9 @@ extern const wb_option kf_options[];
 
 /* classify.c: the one table from librdkafka's codes to what the engine does about them. */
 wb_code kf_fail(wb_error *err, rd_kafka_resp_err_t code, const char *fmt, ...) WB_PRINTF(3, 4);
+/* What librdkafka reports by itself; what rd_kafka_new said no to. */
+wb_code kf_fail_event(const kf_target *k, wb_error *err, rd_kafka_resp_err_t code, const char *reason);
+wb_code kf_fail_new(const kf_target *k, wb_error *err, const char *why);
 bool kf_is_final(rd_kafka_resp_err_t code); /* waiting does not mend it: a person must act */
 bool kf_scram_is_broken(const kf_target *k);
 
@@ -148,6 +156,7 @@ wb_code kf_client_open(kf_target *k, wb_error *err) WB_MUST; /* connects */
 void kf_client_close(kf_target *k);
 void kf_quiet(kf_target *k, rd_kafka_conf_t *conf); /* its log goes to ours */
 bool kf_stopped(const kf_target *k);
+void kf_notice_silence(kf_target *k); /* from time to time, while it is open */
 /* Wait until a broker answers. all: learn all topics. */
 wb_code kf_metadata(kf_target *k, rd_kafka_t *rk, bool all, rd_kafka_topic_t *one, int ms,
                     const struct rd_kafka_metadata **out, wb_error *err) WB_MUST;

@@ -34,6 +34,8 @@ wb_code kf_status(void *ctx, wb_host *h, const wb_facts *facts, wb_error *err)
     wb_out_fini(&brokers);
     facts->text(facts->arg, "delivery", k->delivery == KF_EXACTLY_ONCE ? "exactly once" : "at least once");
     if (!atomic_load(&k->shown)) return WB_OK; /* nobody runs it in this process */
+    if (atomic_load(&k->silent))
+        facts->text(facts->arg, "broker", "confirms nothing for now: what waits is sent when it answers");
     int64_t oldest = atomic_load(&k->oldest_us);
     facts->number(facts->arg, "unconfirmed_messages", atomic_load(&k->unconfirmed));
     facts->number(facts->arg, "confirmed_messages", atomic_load(&k->confirmed));
@@ -60,7 +62,7 @@ static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
     wb_error mine;
     WB_UNUSED(rk);
     wb_error_reset(&mine);
-    kf_fail(&mine, (rd_kafka_resp_err_t)code, "Kafka: %s", reason);
+    kf_fail_event(&p->k, &mine, (rd_kafka_resp_err_t)code, reason);
     bool summary = code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
     p->k.all_down |= summary;
     if (p->k.trouble.code != WB_E_AUTH && !(summary && p->k.trouble.code != WB_OK)) p->k.trouble = mine;
@@ -239,9 +241,9 @@ wb_code kf_check(void *ctx, wb_host *h, wb_report *r, wb_error *err)
         (void)rd_kafka_conf_set(conf, "debug", "feature", why, sizeof why);
         rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why);
         if (!rk) rd_kafka_conf_destroy(conf);
-        if (!rk) wb_report_add(r, WB_BAD, NULL, "librdkafka refuses this: %s", why);
     }
     wb_code code = conf ? WB_OK : err->code;
+    if (conf && !rk) code = kf_fail_new(&p->k, err, why);
     if (rk) code = check_connected(p, rk, err);
     if (rk) rd_kafka_destroy(rk);
     wb_arena_fini(&p->k.arena);

@@ -1,5 +1,7 @@
 /* settings.c: the options of the target kafka, and librdkafka's configuration made of them. */
+#include <errno.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/node.h"
 #include "targets/kafka/kafka.h"
@@ -87,8 +89,9 @@ const wb_option kf_options[] = {
      NULL},
     {"tls_ca", WB_OPT_STRING, AT(tls_ca), 0, NULL, 0, 0, NULL, "file of the authorities that may sign it",
      "Without it the system's.", "/etc/kafka/ca.pem"},
-    {"tls_cert", WB_OPT_STRING, AT(tls_cert), 0, NULL, 0, 0, NULL, "file with our own certificate", NULL, NULL},
-    {"tls_key", WB_OPT_STRING, AT(tls_key), 0, NULL, 0, 0, NULL, "file with its key", NULL, NULL},
+    {"tls_cert", WB_OPT_STRING, AT(tls_cert), 0, NULL, 0, 0, NULL, "file with our own certificate, PEM", NULL, NULL},
+    {"tls_key", WB_OPT_STRING, AT(tls_key), 0, NULL, 0, 0, NULL, "file with its key", "Default: in the same file.",
+     NULL},
     {"tls_key_password", WB_OPT_STRING, AT(tls_key_password), WB_OPT_SECRET, NULL, 0, 0, NULL, "password of that key",
      NULL, "${KAFKA_KEY_PASSWORD}"},
     {"tls_verify", WB_OPT_BOOL, AT(tls_verify), WB_OPT_ADVANCED, "true", 0, 0, NULL,
@@ -170,11 +173,16 @@ static void set_number(making *m, const char *name, int64_t value)
     set(m, name, text);
 }
 
-static void set_path(making *m, wb_host *h, const char *name, const char *path)
+/* That a file is there is seen here: OpenSSL would say "system lib". */
+static void set_path(making *m, wb_host *h, const char *name, const char *option, const char *path)
 {
     char full[4096];
     if (m->code != WB_OK || !path) return;
     m->code = wb_host_path(h, path, full, sizeof full, m->err);
+    if (m->code != WB_OK) return;
+    if (access(full, R_OK) != 0)
+        m->code = wb_fail(m->err, WB_E_CONFIG, WB_NEVER, "The file of `%s` cannot be read: %s: %s.", option, full,
+                          strerror(errno));
     set(m, name, full);
 }
 
@@ -203,10 +211,12 @@ static void set_security(making *m, const kf_target *k, wb_host *h)
         set(m, "sasl.username", k->username);
         set(m, "sasl.password", k->password);
     }
+    if (k->tls_key && !k->tls_cert && m->code == WB_OK)
+        m->code = wb_fail(m->err, WB_E_CONFIG, WB_NEVER, "`tls_key` needs `tls_cert`, the certificate it belongs to.");
     if (!k->tls) return;
-    set_path(m, h, "ssl.ca.location", k->tls_ca);
-    set_path(m, h, "ssl.certificate.location", k->tls_cert);
-    set_path(m, h, "ssl.key.location", k->tls_key);
+    set_path(m, h, "ssl.ca.location", "tls_ca", k->tls_ca);
+    set_path(m, h, "ssl.certificate.location", "tls_cert", k->tls_cert);
+    set_path(m, h, "ssl.key.location", k->tls_key ? "tls_key" : "tls_cert", k->tls_key ? k->tls_key : k->tls_cert);
     set(m, "ssl.key.password", k->tls_key_password);
     set(m, "ssl.endpoint.identification.algorithm", k->tls_verify ? "https" : "none");
     set(m, "enable.ssl.certificate.verification", k->tls_verify ? "true" : "false");

@@ -65,6 +65,7 @@ void kf_ticket_answer(kf_target *k, kf_ticket *r, const wb_error *why)
 
 void kf_tickets_count(kf_target *k)
 {
+    kf_notice_silence(k);
     atomic_store_explicit(&k->unconfirmed, rd_kafka_outq_len(k->rk), memory_order_relaxed);
     atomic_store_explicit(&k->oldest_us, k->first ? k->first->since_us : 0, memory_order_relaxed);
 }

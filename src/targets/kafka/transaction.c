@@ -112,6 +112,7 @@ static wb_code commit_call(kf_target *k, wb_error *err)
         wb_code code = judge(k, e, "committing a transaction", &again, err);
         if (!again) return code;
         rd_kafka_poll(k->rk, 0);
+        kf_notice_silence(k);
         if (k->broken.code != WB_OK) return kf_repeat(k, err);
     }
 }
