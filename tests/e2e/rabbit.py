@@ -1,6 +1,7 @@
 """A real RabbitMQ for the tests, started by tests/servers/rabbitmq, and pika, which reads what the program sent."""
 import json
 import shutil
+import socket
 import subprocess
 
 import pika
@@ -44,6 +45,17 @@ class Broker:
         done = subprocess.run([SCRIPT, "ctl", self.dir, *args], capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, f"rabbitmqctl {args}: {done.stdout}{done.stderr}"
         return done.stdout
+
+    def listen_for_certificates(self):
+        """One more TLS port, which takes only those who show a certificate that DIR/ca.crt signed. Returns it."""
+        with socket.create_server(("127.0.0.1", 0)) as s:
+            port = s.getsockname()[1]
+        files = ", ".join(f'{{{option}, "{self.dir}/{name}"}}' for option, name in (("cacertfile", "ca.crt"), ("certfile", "server.crt"),
+                                                                                     ("keyfile", "server.key")))
+        said = self.ctl("eval", f'rabbit_networking:start_ssl_listener({{"127.0.0.1", {port}}}, [{files}, {{verify, verify_peer}}, '
+                        '{fail_if_no_peer_cert, true}], 1).')
+        assert "ok" in said, said
+        return port
 
     def url(self, host="127.0.0.1", port=None, user="walbrook", password=PASSWORD, vhost=""):
         return f"amqp://{user}:{password}@{host}:{port or self.port}/{vhost}"

@@ -6,6 +6,7 @@ import subprocess
 import uuid
 
 import pytest
+from certificates import Client
 from conftest import missing
 from program import wait_until
 from rabbit import Broker, first_arrivals, records
@@ -187,19 +188,24 @@ def test_ours_killed(make_wb, db, mq, queue, load):
     same_as_ledger(mq, wb, queue)
 
 
-def test_memory_alarm(wb, mq, queue):
-    """A broker out of memory takes nothing; the target waits, says so, and loses nothing."""
+@pytest.mark.parametrize("command, alarm, clear", [("set_vm_memory_high_watermark", "0.0000001", "0.4"), ("set_disk_free_limit", "1000000GB", "50MB")],
+                         ids=["memory", "disk"])
+def test_alarm(wb, mq, queue, command, alarm, clear):
+    """A broker out of memory or disk takes nothing; the target waits, says so, and loses nothing."""
     wb.db.sql("create table t (id int primary key, v text)")
     wb.write([target(mq, queue=queue)])
     wb.start().streaming()
-    mq.ctl("set_vm_memory_high_watermark", "0.0000001")
+    mq.ctl(command, alarm)
     try:
         for i in range(20):
             wb.db.sql("insert into t select g, repeat('x', 1000) from generate_series(%s::int, %s::int) g", i * 100 + 1, i * 100 + 100)
         wait_until(lambda: "takes no messages for now" in wb.last_log(), what="the alarm", alive=wb)
-        assert wb.target_status("rabbitmq")["state"] == "running"
+        assert f"low on {'disk' if 'disk' in command else 'memory'}" in wb.last_log()
+        wait_until(lambda: "takes no messages" in (wb.target_status("rabbitmq")["facts"] or {}).get("broker", ""), 30, "the alarm in status", alive=wb)
+        now = wb.target_status("rabbitmq")
+        assert now["state"] == "running" and now["unanswered"] > 0, now
     finally:
-        mq.ctl("set_vm_memory_high_watermark", "0.4")
+        mq.ctl(command, clear)
     arrived(wb, mq, queue, 2000)
     wb.term()
     assert ids(mq.take(queue)) == list(range(1, 2001))
@@ -232,8 +238,10 @@ def test_unroutable(wb, mq, queue, policy):
         wb.run("--until", "now", code=4)
         assert "no queue for messages with routing key" in wb.last_log()
     elif policy == "skip":
-        wb.until_now()
-        assert "they are skipped" in wb.last_log()
+        wb.start()
+        wait_until(lambda: "they are skipped" in wb.last_log(), what="a word about it", alive=wb)
+        wait_until(lambda: (wb.target_status("rabbitmq")["facts"] or {}).get("skipped") == 3, what="three skipped rows", alive=wb)
+        wb.term()
         return
     wb.write([target(mq, exchange=f"x{queue}", unroutable="retry")])
     wb.start()
@@ -277,6 +285,52 @@ def test_tls(wb, mq, queue):
     for host in ("localhost", "127.0.0.1"):
         wb.write([target(mq, queue=queue, url=url.replace("localhost", host), tls_ca=ca)])
         assert "with TLS" in wb.check(code=0).stdout
+    wb.until_now()
+    assert ids(mq.take(queue)) == [1]
+
+
+def test_our_own_certificate(wb, mq, queue, folder):  # proves G-12
+    """A port that wants one takes the right one, as two files and as one; without it, and with files that cannot be used, a sentence."""
+    c = Client(mq.dir, folder)
+    junk = folder / "junk.pem"
+    junk.write_text("nothing\n")
+    port = mq.listen_for_certificates()
+    wb.db.sql("create table t (id int primary key); insert into t values (1)")
+    base = {"url": mq.url("localhost", port).replace("amqp:", "amqps:"), "tls_ca": str(c.ca)}
+    cert, key = {"tls_cert": str(c.cert)}, {"tls_key": str(c.key)}
+    for own, words in (({}, "wants a certificate of who comes, and there is none"),
+                       ({"tls_cert": str(c.stranger), "tls_key": str(c.stranger_key)}, "refuses the certificate of `tls_cert`"),
+                       ({**cert, "tls_key": str(c.other_key)}, "does not belong to the certificate"),
+                       ({**cert, "tls_key": "nowhere.pem"}, "The file of `tls_key` cannot be read: "),
+                       ({**key, "tls_cert": "nowhere.pem"}, "The file of `tls_cert` cannot be read: "),
+                       ({"tls_ca": "nowhere.pem"}, "The file of `tls_ca` cannot be read: "),
+                       ({**cert, "tls_key": str(junk)}, "no private key in PEM"), ({**key, "tls_cert": str(junk)}, "no certificate in PEM"),
+                       ({"tls_ca": str(junk)}, "has no certificates in PEM"), (cert, "name its file with `tls_key`"),
+                       (key, "`tls_key` needs `tls_cert`"), ({**cert, "tls_key": str(c.locked)}, "without a password")):
+        wb.write([target(mq, queue=queue, **{**base, **own})])
+
+        def refused():  # the broker closes the connection behind its alert, which may get lost
+            found = wb.check(code=1)
+            assert words in found.stdout, f"{own}: {found.stdout}"
+            return not found.stderr  # OpenSSL would ask for the password here
+        wait_until(refused, 20, words)
+    wb.run("--until", "now", code=4)
+    assert "without a password" in wb.last_log()
+    for i, own in enumerate(({**cert, **key}, {"tls_cert": str(c.both)})):
+        wb.write([target(mq, queue=queue, **base, **own)]).until_now()
+        assert ids(mq.take(queue)) == [i + 1]
+        wb.db.sql("insert into t values (%s)", i + 2)
+
+
+def test_how_much_is_verified(wb, mq, queue, folder):
+    """tls_verify: full wants authority and name, ca the authority alone, none nothing."""
+    wb.db.sql("create table t (id int primary key); insert into t values (1)")
+    url, ca, other = mq.url("127.1", mq.tls_port).replace("amqp:", "amqps:"), f"{mq.dir}/ca.crt", str(Client(mq.dir, folder).stranger)
+    for mode, given, works in (("full", ca, False), ("ca", ca, True), ("ca", other, False), ("none", other, True), ("none", None, True)):
+        wb.write([target(mq, queue=queue, url=url, tls_verify=mode, **({"tls_ca": given} if given else {}))])
+        said = wb.check(code=0 if works else 1).stdout
+        assert ("with TLS" if works else "certificate") in said, f"{mode}: {said}"
+        assert ("certificate is not verified" in said) == (mode == "none"), said
     wb.until_now()
     assert ids(mq.take(queue)) == [1]
 

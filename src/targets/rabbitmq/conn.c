@@ -172,6 +172,7 @@ static wb_code reach(rq_conn *c, const rq_settings *s, const char *host, int por
 static wb_code fail_tls(const rq_conn *c, const rq_settings *s, int status, const char *host, wb_error *err)
 {
     const char *why = rq_tls_why();
+    if (!why && rq_tls_refused(s, err)) return WB_E_AUTH; /* TLS 1.2: within the handshake */
     if (status == AMQP_STATUS_TIMEOUT || !why) {
         wb_fail(err, WB_E_NET, WB_RETRY, "TLS with RabbitMQ at %s fails: %s.", host, amqp_error_string2(status));
         wb_hint(err, "Look whether this port of the broker speaks TLS (usually 5671), and at `tls_ca`.");
@@ -236,7 +237,11 @@ static wb_code log_in(rq_conn *c, const rq_settings *s, wb_error *err)
     amqp_rpc_reply_t reply =
         amqp_login_with_properties(c->amqp, s->url->vhost, 0, RQ_FRAME, (int)(s->heartbeat_ms / 1000), &properties,
                                    AMQP_SASL_METHOD_PLAIN, s->url->user, password);
-    return rq_conn_reply(c, reply, "the login", err);
+    wb_code code = rq_conn_reply(c, reply, "the login", err);
+    if (code != WB_E_NET || !s->url->tls) return code;
+    if (rq_tls_refused(s, err)) return WB_E_AUTH;
+    wb_hint(err, "If it comes again: the broker may want another certificate of ours (`tls_cert`, `tls_key`).");
+    return code;
 }
 
 wb_code rq_conn_open(rq_conn *c, wb_host *h, const rq_settings *s, wb_error *err)

@@ -88,6 +88,7 @@ const char *rq_server_property(const rq_conn *c, const char *name, char *out, si
 
 /* tls.c */
 wb_code rq_tls_prepare(amqp_socket_t *socket, const rq_settings *s, const char *host, wb_error *err) WB_MUST;
+bool rq_tls_refused(const rq_settings *s, wb_error *err); /* the broker does not like our certificate: then err says so */
 const char *rq_tls_why(void); /* what was wrong with the last certificate on this thread; NULL: nothing */
 
 /* ---------------------------------------------------------------- places.c */

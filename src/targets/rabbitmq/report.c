@@ -40,6 +40,8 @@ wb_code rq_setup_open(const rq_target *f, wb_host *h, rq_setup *s, wb_error *err
                 "`tls_ca`, `tls_cert` and `tls_key` of target rabbitmq need an amqps:// url.");
         return WB_E_CONFIG;
     }
+    if (code == WB_OK && f->tls_key && !f->tls_cert)
+        code = wb_fail(err, WB_E_CONFIG, WB_NEVER, "`tls_key` needs `tls_cert`, the certificate it belongs to.");
     if (code == WB_OK && f->content_type && strlen(f->content_type) > 255)
         code = wb_fail(err, WB_E_CONFIG, WB_NEVER, "`content_type` of target rabbitmq has more than 255 bytes.");
     if (code == WB_OK) code = absolute(f->tls_ca, h, &s->arena, &s->settings.ca, err);
@@ -198,12 +200,14 @@ static void check_places(const rq_target *f, rq_setup *s, rq_conn *c, wb_report 
         wb_report_add(r, WB_FINE, NULL, "A message that no queue is bound for stops the target (`unroutable: stop`).");
 }
 
-static void check_promises(const rq_target *f, wb_report *r)
+static void check_promises(const rq_target *f, const rq_setup *s, wb_report *r)
 {
     if (!f->persistent || !f->durable)
         wb_report_add(
             r, WB_WARN, "persistent: true, durable: true",
             "Confirmed messages may be lost when the broker is restarted (`persistent` or `durable` is false).");
+    if (s->url.tls && f->verify == RQ_VERIFY_NONE)
+        wb_report_add(r, WB_WARN, "tls_verify: full", "The broker's certificate is not verified.");
     if (f->ttl_ms > 0)
         wb_report_add(r, WB_WARN, NULL, "The broker drops messages that nobody took for so long (`ttl`).");
     if (f->unroutable == RQ_SKIP)
@@ -221,7 +225,7 @@ wb_code rq_check(void *ctx, wb_host *h, wb_report *r, wb_error *err)
     wb_code code = rq_setup_open(f, h, &s, err);
     if (code == WB_OK) {
         wb_error_reset(&why);
-        check_promises(f, r);
+        check_promises(f, &s, r);
         if (rq_conn_open(&conn, h, &s.settings, &why) != WB_OK || rq_conn_confirms(&conn, &why) != WB_OK) {
             wb_report_error(r, &why);
         } else {
