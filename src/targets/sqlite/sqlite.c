@@ -412,7 +412,19 @@ static wb_code target_write(void *ctx, const wb_view *v, wb_ticket t, wb_error *
         return roll_back(s, err, code);
     }
     wb_host_free(s->host, t);
+    s->grew_us = wb_mono_us();
     return s->boundary && s->rows >= (uint64_t)s->commit_rows ? commit(s, true, err) : WB_OK;
+}
+
+/* More is expected: `commit_every` is not over; or much came just now, and in a flood a source lets its server get
+ * ahead for some milliseconds. */
+static bool is_early(const sq_target *s)
+{
+    enum { MANY = 4096, LULL_US = 20000 };
+    int64_t now = wb_mono_us();
+    bool collects = s->commit_every_ms && now - s->first_us < s->commit_every_ms * 1000;
+    bool flood = s->rows >= MANY && now - s->grew_us < LULL_US;
+    return (collects || flood) && s->rows < (uint64_t)s->commit_rows;
 }
 
 static wb_code target_flush(void *ctx, int ms, wb_error *err)
@@ -423,9 +435,7 @@ static wb_code target_flush(void *ctx, int ms, wb_error *err)
         return WB_OK;
     }
     if (s->boundary) {
-        if (ms >= 0 && s->commit_every_ms && wb_mono_us() - s->first_us < s->commit_every_ms * 1000 &&
-            s->rows < (uint64_t)s->commit_rows)
-            return WB_AGAIN;
+        if (ms >= 0 && is_early(s)) return WB_AGAIN;
         return commit(s, false, err);
     }
     if (ms >= 0) return WB_AGAIN; /* the rest of the transaction is still to come */

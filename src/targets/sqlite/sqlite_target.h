@@ -118,6 +118,7 @@ struct sq_target {
     size_t ntickets, cap_tickets;
     int wal_pages;
     int64_t idle_us; /* of the last commit or checkpoint */
+    int64_t grew_us; /* of the last view that was written */
     sqlite3_stmt *begin, *commit, *stand;
     wb_out sql;
     wb_arena scratch; /* bytes bound for one row            */
