@@ -123,7 +123,8 @@ class MyDatabase:
     def __init__(self, server):
         self.server = server
         self.mysql, self.mariadb, self.kind = server.mysql, server.mariadb, server.kind
-        self.name = f"t{os.getpid()}_{next(self._number)}"
+        # not a name that a database of PostgreSQL has: brokers keep topics and positions by it
+        self.name = f"m{os.getpid()}_{next(self._number)}"
         server.sql(f"create database {self.name} character set utf8mb4")
         self._conn = None
 
